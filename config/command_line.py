@@ -1,0 +1,103 @@
+"""The command line, made from the fields of `Config`."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any, NoReturn, get_args, get_origin
+
+from config.model_config import DATASETS, STAGES, Config, range_text
+from utils.errors import UserError
+
+
+def parse_flags(
+    program: str, description: str, arguments: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Reads the command line; `--help` prints and exits 0.
+
+    Args:
+        program: name of the program in messages.
+        description: what it does, the head of `--help`.
+        arguments: instead of `sys.argv[1:]`.
+
+    Returns:
+        The flags that were given, by name: changes for `make_config`.
+
+    Raises:
+        UserError: for an unknown flag or a value of the wrong kind.
+    """
+    parser = _Parser(
+        prog=program,
+        usage="%(prog)s [flags]",
+        description=description,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+            prog, max_help_position=30, width=110
+        ),
+    )
+    groups: dict[str, Any] = {}
+    for setting in fields(Config):
+        name = setting.metadata["group"]
+        if name not in groups:
+            groups[name] = parser.add_argument_group(name)
+        groups[name].add_argument(f"--{setting.name}", **_option(setting))
+    return vars(parser.parse_args(arguments))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake as a `UserError`, without the page of usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+
+class _StoreTuple(argparse.Action):
+    """Stores the values of a flag that takes several as a tuple."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, tuple(values))
+
+
+def _option(setting: "Field[Any]") -> dict[str, Any]:
+    """The arguments of `add_argument` for one field."""
+    limits = setting.metadata
+    if setting.type is bool:
+        return {"action": "store_true", "help": limits["comment"]}
+    several = get_origin(setting.type) is tuple
+    kind: Any = get_args(setting.type)[0] if several else setting.type
+    brackets = "; ".join(filter(None, [_default_text(setting), range_text(limits)]))
+    option = {
+        "type": kind,
+        "metavar": limits.get("metavar", {str: "NAME", int: "N", float: "X"}[kind]),
+        "help": f"{limits['comment']} [{brackets}]".replace("%", "%%"),  # % is argparse's own
+    }
+    if "choices" in limits:
+        option["metavar"] = "{" + ",".join(map(_show, limits["choices"])) + "}"
+    if several:
+        option |= {"nargs": "+", "action": _StoreTuple}
+    return option
+
+
+def _default_text(setting: "Field[Any]") -> str:
+    """The default as `--help` shows it, for every data set and stage that has one of its own."""
+    name = setting.name
+    if setting.default is not MISSING:
+        return _show(setting.default)
+    if name in STAGES[False]:
+        return f"{_show(STAGES[False][name])}, with --ftcl {_show(STAGES[True][name])}"
+    texts = {dataset: _show(defaults[name]) for dataset, defaults in DATASETS.items()}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return ", ".join(f"{dataset} {text}" for dataset, text in texts.items())
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_show, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

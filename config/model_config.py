@@ -1,0 +1,228 @@
+"""Every hyper-parameter, one field a line; the command line is made from these lines.
+
+A value that depends on the data set or on the stage has no default in its line but one in
+`DATASETS` or `STAGES` below.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from typing import Any, get_args, get_origin
+
+from utils.errors import UserError
+
+Setting = Callable[..., Any]
+
+
+def _group(group: str) -> Setting:
+    """Makes the function that declares the settings of one group of the command line."""
+
+    def setting(default: Any, comment: str, **limits: Any) -> Any:
+        """`limits`: at_least, above, at_most, below, choices, plain (a name), metavar."""
+        metadata = {"group": group, "comment": comment, **limits}
+        return field(default=default, metadata=metadata)
+
+    return setting
+
+
+run = _group("run")
+data = _group("data")
+snippets = _group("snippets")
+network = _group("network")
+training = _group("training")
+loss = _group("loss weights (unitless)")
+contrast = _group("contrasts of FTCL-Net (with --ftcl)")
+localization = _group("localization: from scores to segments")
+evaluation = _group("evaluation")
+
+BY_DATASET = MISSING  # default in DATASETS
+BY_STAGE = MISSING  # default in STAGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One run. Checked when made: a wrong value raises a `UserError` that names the flag."""
+
+    # fmt: off
+    dataset: str = run("THUMOS", "data set, sets the defaults below", choices=("THUMOS",))
+    group: str = run("baseline", "group of runs: folder below <data_dir>/save and group in wandb", plain=True)
+    model_name: str = run("acmnet", "name of the run: folder below the group and name in wandb", plain=True)
+    seed: int = run(0, "seed of every random generator", at_least=0, below=2**63)
+    checkpoint: str = run("", "file with weights to start from or, with --test, to evaluate: ours or the release's", metavar="FILE")
+    test: bool = run(False, "evaluate --checkpoint and write its predictions, do not train")
+    ftcl: bool = run(False, "train FTCL-Net (second stage) instead of ACM-Net")
+    device: str = run("auto", "where to compute; auto is CUDA when there is one", choices=("auto", "cpu", "cuda"))
+    gpu: str = run("0", "number of the CUDA device, as nvidia-smi counts; unused without CUDA", metavar="N")
+    precision: str = run("auto", "arithmetic of the matrix products; auto is tf32 on CUDA, fp32 on the CPU", choices=("auto", "fp32", "tf32", "bf16"))
+    without_wandb: bool = run(False, "do not log to wandb (metrics.jsonl is always written)")
+    wandb_project: str = run("FTCL-Net", "project in wandb", plain=True)
+
+    data_dir: str = data(BY_DATASET, "folder with train/ test/ gt.json split_train.txt split_test.txt", metavar="DIR")
+    save_dir: str = data("", "folder for checkpoints and logs (empty: <data_dir>/save/<group>/<model_name>)", metavar="DIR")
+    num_workers: int = data(4, "threads that read feature files; changes no result", at_least=1, at_most=256)
+
+    frames_per_second: float = snippets(BY_DATASET, "frame rate at which the features were extracted, frames a second", above=0)
+    snippet_frames: int = snippets(BY_DATASET, "stride of the snippets, frames a snippet", at_least=1)
+    num_snippets: int = snippets(BY_DATASET, "snippets sampled from a video (T)", at_least=1, at_most=1_000_000)
+
+    dropout: float = network(0.7, "probability of dropping a snippet, and a channel, before the classifier", at_least=0, below=1)
+    ins_topk_seg: int = network(BY_DATASET, "instance branch: T // this many snippets are averaged for a video score", at_least=1)
+    con_topk_seg: int = network(BY_DATASET, "context branch: likewise", at_least=1)
+    bak_topk_seg: int = network(BY_DATASET, "background branch: likewise", at_least=1)
+
+    batch_size: int = training(BY_DATASET, "videos (with --ftcl: pairs) a step", at_least=1)
+    epochs: int = training(BY_STAGE, "last epoch", at_least=1)
+    start_epoch: int = training(0, "number of epochs counted as done before the first", at_least=0)
+    start_test_epoch: int = training(0, "evaluate after each epoch from this one on (the last epoch always)", at_least=0)
+    lr: float = training(1e-4, "learning rate of Adam", above=0)
+    weight_decay: float = training(BY_DATASET, "L2 penalty of Adam", at_least=0)
+    adam_beta1: float = training(0.9, "decay of Adam's mean of gradients", at_least=0, below=1)
+    adam_beta2: float = training(0.999, "decay of Adam's mean of squared gradients", at_least=0, below=1)
+
+    loss_lamb_guide: float = loss(BY_DATASET, "guide loss: attention follows the class activation sequence", at_least=0)
+    loss_lamb_feat: float = loss(BY_DATASET, "feature loss: norms of the branches apart by --feat_margin", at_least=0)
+    loss_lamb_sparse: float = loss(BY_DATASET, "sparse loss: little instance and context attention", at_least=0)
+    feat_margin: float = loss(50.0, "margin between the feature norms of two branches", at_least=0)
+
+    loss_lamb_fsd: float = contrast(0.8, "weight of the FSD contrast", at_least=0)
+    loss_lamb_lcs: float = contrast(0.1, "weight of the LCS contrast", at_least=0)
+    without_fsd: bool = contrast(False, "leave out the FSD contrast")
+    without_lcs: bool = contrast(False, "leave out the LCS contrast")
+    fsd_len: int = contrast(5, "candidate snippets of an FSD sequence", at_least=1)
+    lcs_len: int = contrast(30, "candidate snippets of an LCS sequence", at_least=1)
+    fc_dim: int = contrast(1024, "channels of the FSD projection, half for matches, half for gaps", at_least=2)
+    thres: float = contrast(0.92, "two snippets match in LCS if their cosine exceeds this", at_least=-1, at_most=1)
+
+    class_threshold: float = localization(BY_DATASET, "a class is localized if its video score exceeds this, else the best one is", at_least=0, at_most=1)
+    cas_thresholds: tuple[float, ...] = localization(BY_DATASET, "thresholds on the class activation sequence", at_least=0, at_most=1)
+    attention_thresholds: tuple[float, ...] = localization(BY_DATASET, "thresholds on the instance attention", at_least=0, at_most=1)
+    upsampling: int = localization(20, "steps a snippet is interpolated to", at_least=1, at_most=1000)
+    outer: float = localization(BY_DATASET, "width of the outer windows of a score, in lengths of the segment", at_least=0)
+    nms_tiou: float = localization(BY_DATASET, "a detection suppresses others of higher tIoU than this", at_least=0, at_most=1)
+    nms_offset: float = localization(1.0, "seconds added to lengths in the NMS: 1 as the release, 0 the clean form", choices=(0.0, 1.0))
+
+    tiou: tuple[float, ...] = evaluation(BY_DATASET, "tIoU thresholds of the mAP", above=0, at_most=1)
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            _check(f"--{setting.name}", getattr(self, setting.name), setting)
+        if self.test and not self.checkpoint:
+            raise UserError("--test needs --checkpoint FILE: the weights to evaluate")
+        if self.fc_dim % 2:
+            raise UserError(
+                f"--fc_dim {self.fc_dim}: must be even, half for matches, half for gaps"
+            )
+        if self.start_epoch >= self.epochs:
+            raise UserError(
+                f"--start_epoch ({self.start_epoch}) must be less than --epochs ({self.epochs})"
+            )
+
+    @property
+    def snippet_seconds(self) -> float:
+        """Seconds between the starts of neighbouring snippets."""
+        return self.snippet_frames / self.frames_per_second
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values, for JSON and checkpoints."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+DATASETS: dict[str, dict[str, Any]] = {
+    "THUMOS": {  # THUMOS14
+        "data_dir": "data/THUMOS14",
+        "frames_per_second": 25.0,
+        "snippet_frames": 16,
+        "num_snippets": 750,
+        "ins_topk_seg": 8,
+        "con_topk_seg": 3,
+        "bak_topk_seg": 3,
+        "batch_size": 16,
+        "weight_decay": 5e-5,
+        "loss_lamb_guide": 2e-3,
+        "loss_lamb_feat": 5e-5,
+        "loss_lamb_sparse": 2e-4,
+        "class_threshold": 0.25,
+        "cas_thresholds": (0.15, 0.2),
+        "attention_thresholds": tuple(round(0.05 * i, 2) for i in range(3, 20)),
+        "outer": 0.2,
+        "nms_tiou": 0.55,
+        "tiou": tuple(round(0.1 * i, 1) for i in range(1, 10)),
+    },
+}
+ALIASES = {"THUMOS14": "THUMOS"}
+STAGES: dict[bool, dict[str, Any]] = {
+    False: {"epochs": 500},  # ACM-Net
+    True: {"epochs": 25},  # --ftcl
+}
+
+
+def settings_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a checkpoint's scores depend on, to evaluate it as it was trained.
+
+    Args:
+        checkpoint: as read; the released ones hold no settings and give an empty result.
+    """
+    stored = checkpoint.get("config", {})
+    groups = ("snippets", "network", "localization: from scores to segments", "evaluation")
+    wanted = {s.name for s in fields(Config) if s.metadata["group"] in groups} | {"dataset"}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in (stored.items() if isinstance(stored, dict) else ())
+        if name in wanted
+    }
+
+
+def make_config(**changes: Any) -> Config:
+    """A checked `Config`: defaults of the data set and the stage, overridden by `changes`.
+
+    Raises:
+        UserError: for a value out of range, naming flag, value and range.
+    """
+    dataset = ALIASES.get(changes.get("dataset", "THUMOS"), changes.get("dataset", "THUMOS"))
+    if dataset not in DATASETS:
+        known = ", ".join([*DATASETS, *ALIASES])
+        raise UserError(f"--dataset: unknown data set {dataset!r}; known are {known}")
+    stage = STAGES[bool(changes.get("ftcl", False))]
+    return Config(**{**DATASETS[dataset], **stage, **changes, "dataset": dataset})
+
+
+_RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "at_least": (">=", operator.ge),
+    "above": (">", operator.gt),
+    "at_most": ("<=", operator.le),
+    "below": ("<", operator.lt),
+}
+
+
+def range_text(limits: Any) -> str:
+    """The range of a field in words of the command line, such as ">= 0, < 1"; "" for any value."""
+    return ", ".join(
+        f"{sign} {limits[name]:g}" for name, (sign, _) in _RANGES.items() if name in limits
+    )
+
+
+def _check(flag: str, values: Any, setting: "Field[Any]") -> None:
+    """Raises a `UserError` if a value, or one of a tuple, is of another kind or out of range."""
+    limits = setting.metadata
+    several = get_origin(setting.type) is tuple
+    kind: Any = get_args(setting.type)[0] if several else setting.type
+    if several and not (isinstance(values, tuple) and values):
+        raise UserError(f"{flag} {values!r}: wanted at least one value")
+    for value in values if several else (values,):
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise UserError(f"{flag} {value!r}: wanted a value of type {kind.__name__}")
+        if "choices" in limits and value not in limits["choices"]:
+            known = ", ".join(str(choice) for choice in limits["choices"])
+            raise UserError(f"{flag} {value}: unknown; known are {known}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{flag} {value}: wanted a finite number")
+        if not all(inside(value, limits[r]) for r, (_, inside) in _RANGES.items() if r in limits):
+            raise UserError(f"{flag} {value}: must be {range_text(limits)}")
+        if limits.get("plain") and (not value or set(value) & set("/\\\0") or value in {".", ".."}):
+            raise UserError(f"{flag} {value!r}: wanted a plain name without / or \\")

@@ -1,0 +1,156 @@
+"""Annotation file (gt.json) and split files -> videos with their labels, durations and segments."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from utils.errors import Problems, UserError
+from utils.files import read_json
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One annotated action instance; start and end in seconds."""
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Video:
+    """One annotated video. Training reads only `labels`, never a segment."""
+
+    name: str
+    subset: str
+    duration: float | None  # seconds; None where the file does not say
+    segments: tuple[Segment, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that occur in the video, each once, sorted by name."""
+        return tuple(sorted({segment.label for segment in self.segments}))
+
+
+def read_database(path: Path) -> dict[str, Video]:
+    """Reads an annotation file of the ActivityNet form, the `gt.json` of the ACM-Net layout.
+
+    Args:
+        path: JSON file `{"database": {name: {"duration": s, "subset": name,
+            "annotations": [{"segment": [start s, end s], "label": name}]}}}`, other keys ignored.
+
+    Returns:
+        Videos by name, in the order of the file.
+
+    Raises:
+        UserError: if the file cannot be read; or lists every entry that is not of this form, has a
+            negative or non-finite time, or an end before its start.
+    """
+    content = read_json(path, "annotation")
+    database = content.get("database") if isinstance(content, dict) else None
+    if not isinstance(database, dict):
+        raise UserError(
+            f'annotation file {path} has no "database" object at its top; '
+            'wanted {"database": {video: {"duration", "subset", "annotations"}}}'
+        )
+    problems = Problems()
+    videos = {name: _video(name, entry, problems) for name, entry in database.items()}
+    problems.raise_if_any(f"annotation file {path}")
+    return videos
+
+
+def read_split(path: Path) -> list[str]:
+    """Reads a split file: one video name a line; blank lines and Windows line ends are fine.
+
+    Raises:
+        UserError: if it cannot be read or names no video; or lists duplicate names and names that
+            are not plain file names (a path could lead out of the data directory).
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise UserError(
+            f"split file {path} does not exist; it holds one video name a line"
+        ) from error
+    except OSError as error:
+        raise UserError(f"split file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"split file {path} is not UTF-8 text (byte {error.start})") from error
+    problems = Problems()
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name = line.strip()
+        if not name:
+            continue
+        if not is_plain_name(name):
+            problems.add(f"line {number}: {name!r} is not a plain video name (no folders, no '..')")
+        elif name in first_line:
+            problems.add(f"line {number}: {name} is already on line {first_line[name]}; remove one")
+        else:
+            first_line[name] = number
+    problems.raise_if_any(f"split file {path}")
+    if not first_line:
+        raise UserError(f"split file {path} names no video; write one video name a line")
+    return list(first_line)
+
+
+def is_plain_name(name: str) -> bool:
+    """True if `name` is safe as a file name: no folder, drive or parent, nothing unprintable."""
+    return (
+        name not in {"", ".", ".."}
+        and len(name.encode("utf-8", "replace")) <= 200
+        and name.isprintable()
+        and PurePosixPath(name).name == name
+        and PureWindowsPath(name).name == name
+    )
+
+
+def _video(name: str, entry: Any, problems: Problems) -> Video:
+    if not isinstance(entry, dict):
+        problems.add(f"{name}: wanted an object with duration, subset and annotations")
+        return Video(name, "", None, ())
+    duration = entry.get("duration")
+    if duration is not None and not (_is_time(duration) and duration > 0):
+        problems.add(f"{name}: duration {duration!r} is not a positive number of seconds")
+        duration = None
+    subset = entry.get("subset", "")
+    if not isinstance(subset, str):
+        problems.add(f"{name}: subset {subset!r} is not a name")
+        subset = ""
+    annotations = entry.get("annotations", [])
+    if not isinstance(annotations, list):
+        problems.add(f"{name}: annotations is not a list")
+        annotations = []
+    segments = [
+        segment
+        for number, item in enumerate(annotations)
+        if (segment := _segment(f"{name}, annotation {number}", item, problems)) is not None
+    ]
+    return Video(name, subset, None if duration is None else float(duration), tuple(segments))
+
+
+def _segment(where: str, item: Any, problems: Problems) -> Segment | None:
+    times = item.get("segment") if isinstance(item, dict) else None
+    if not (isinstance(times, list) and len(times) == 2 and all(map(_is_time, times))):
+        problems.add(f"{where}: segment {times!r} is not [start, end] in seconds")
+        return None
+    label = item.get("label")
+    if not isinstance(label, str) or not label:
+        problems.add(f"{where}: label {label!r} is not a class name")
+        return None
+    start, end = float(times[0]), float(times[1])
+    if start < 0 or end < start:
+        problems.add(f"{where}: segment {times} must have 0 <= start <= end")
+        return None
+    return Segment(start, end, label)
+
+
+def _is_time(value: Any) -> bool:
+    """True for a finite number of seconds that a double can hold (JSON allows longer integers)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False

@@ -1,0 +1,89 @@
+"""The table that the evaluation works on: labelled stretches of time in many videos, as arrays."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.annotations import Video
+
+
+@dataclass(frozen=True)
+class Segments:
+    """N labelled stretches of time: detections with their scores, or ground truth (scores all 1).
+
+    Attributes:
+        videos: names of the videos, those without a segment included.
+        classes: names of the classes.
+        video: (N,) int64, index into `videos`.
+        label: (N,) int64, index into `classes`.
+        start, end: (N,) float64, seconds.
+        score: (N,) float64.
+    """
+
+    videos: tuple[str, ...]
+    classes: tuple[str, ...]
+    video: NDArray[np.int64]
+    label: NDArray[np.int64]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Segments":
+        """The chosen rows, by index or mask, with the same videos and classes."""
+        return Segments(
+            self.videos,
+            self.classes,
+            self.video[rows],
+            self.label[rows],
+            self.start[rows],
+            self.end[rows],
+            self.score[rows],
+        )
+
+
+def segments_from_rows(
+    videos: Sequence[str],
+    classes: Sequence[str],
+    rows: Iterable[tuple[int, int, float, float, float]],
+) -> Segments:
+    """Makes a table from rows of (video index, class index, start s, end s, score)."""
+    columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
+    return Segments(
+        tuple(videos),
+        tuple(classes),
+        np.asarray(columns[0], np.int64),
+        np.asarray(columns[1], np.int64),
+        np.asarray(columns[2], np.float64),
+        np.asarray(columns[3], np.float64),
+        np.asarray(columns[4], np.float64),
+    )
+
+
+def ground_truth(videos: Iterable[Video], classes: Sequence[str] | None = None) -> Segments:
+    """All annotated instances of the videos.
+
+    Args:
+        videos: annotated videos; those without an instance stay in the list of videos, so that
+            detections there count as false positives.
+        classes: class names in index order; by default those that occur, in order of appearance.
+            Instances of other classes are left out.
+    """
+    videos = list(videos)
+    if classes is None:
+        classes = list(dict.fromkeys(s.label for video in videos for s in video.segments))
+    index = {name: i for i, name in enumerate(classes)}
+    return segments_from_rows(
+        [video.name for video in videos],
+        classes,
+        (
+            (number, index[segment.label], segment.start, segment.end, 1.0)
+            for number, video in enumerate(videos)
+            for segment in video.segments
+            if segment.label in index
+        ),
+    )
