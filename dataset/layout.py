@@ -1,0 +1,196 @@
+"""The data directory in the layout of the ACM-Net download -> checked videos and features.
+
+train/<video>.npy  test/<video>.npy  gt.json  split_train.txt  split_test.txt
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dataset.annotations import Video, read_database, read_split
+from dataset.features import FeatureStore, Rows, join_features, read_features
+from utils.errors import Problems, UserError
+
+LAYOUT = """wanted this layout:
+    train/<video>.npy  features of the training videos, float (snippets, channels)
+    test/<video>.npy   features of the test videos
+    gt.json            {"database": {video: {"duration", "subset", "annotations"}}}
+    split_train.txt    names of the training videos, one a line
+    split_test.txt     names of the test videos
+The README, "Getting the real data", says where the THUMOS14 features are;
+`make demo` writes and uses a demonstration set that needs no download."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The videos of one split, in the order of the split file, and their features.
+
+    Attributes:
+        videos: V videos.
+        features: rows of the same V videos.
+        labels: (V, C) float32, 1 where the class occurs in the video.
+    """
+
+    videos: list[Video]
+    features: FeatureStore
+    labels: Tensor
+
+    def to(self, device: torch.device) -> "Split":
+        """The same split with its tensors on another device."""
+        return Split(self.videos, self.features.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A checked data directory.
+
+    Attributes:
+        classes: names in index order.
+        database: every annotated video, those outside the splits included.
+        splits: "train" and "test", or those asked for.
+    """
+
+    classes: tuple[str, ...]
+    database: dict[str, Video]
+    splits: dict[str, Split]
+
+    @property
+    def feature_dim(self) -> int:
+        """Channels of a feature row (D)."""
+        return next(iter(self.splits.values())).features.width
+
+    def to(self, device: torch.device) -> "Dataset":
+        """The same data with its tensors on another device."""
+        splits = {name: split.to(device) for name, split in self.splits.items()}
+        return Dataset(self.classes, self.database, splits)
+
+
+def read_dataset(
+    folder: Path,
+    classes: Sequence[str],
+    splits: Sequence[str] = ("train", "test"),
+    *,
+    snippet_seconds: float,
+    workers: int = 4,
+) -> Dataset:
+    """Reads a data directory, checking every file, with a progress bar.
+
+    Prints a remark where the features do not span the durations, which hints at another stride.
+
+    Args:
+        folder: the data directory.
+        classes: class names in index order.
+        splits: which splits to read.
+        snippet_seconds: seconds between the starts of neighbouring rows, to compare with the
+            durations.
+        workers: threads that read feature files.
+
+    Raises:
+        UserError: listing all problems of all files together.
+    """
+    if not folder.is_dir():
+        raise UserError(f"data directory {folder} does not exist; {LAYOUT}")
+    problems = Problems()
+    database: dict[str, Video] = {}
+    names: dict[str, list[str]] = {split: [] for split in splits}
+    with problems.collect():
+        database = read_database(folder / "gt.json")
+    for split in splits:
+        with problems.collect():
+            names[split] = read_split(folder / f"split_{split}.txt")
+    _check_names(names, database, classes, problems)
+    arrays = _read_arrays(folder, names, workers, problems)
+    _check_widths(names, arrays, problems)
+    problems.raise_if_any(f"data directory {folder}")
+
+    read: dict[str, Split] = {}
+    for split in splits:
+        videos = [database[name] for name in names[split]]
+        features = join_features([rows for rows in arrays.pop(split) if rows is not None])
+        read[split] = Split(videos, features, _label_matrix(videos, classes))
+        _compare_durations(split, read[split], snippet_seconds)
+    return Dataset(tuple(classes), database, read)
+
+
+def _check_names(
+    names: dict[str, list[str]],
+    database: dict[str, Video],
+    classes: Sequence[str],
+    problems: Problems,
+) -> None:
+    for split, listed in names.items():
+        for name in listed:
+            if name not in database:
+                if database:
+                    problems.add(f"split_{split}.txt: {name} is not in gt.json")
+                continue
+            if split == "train" and not database[name].labels:
+                problems.add(f"gt.json: training video {name} has no label; remove it or label it")
+            for label in database[name].labels:
+                if label not in classes:
+                    problems.add(
+                        f"gt.json: {name} has the unknown label {label!r}; "
+                        f"known are {', '.join(classes)}"
+                    )
+    everywhere = Counter(name for listed in names.values() for name in listed)
+    for name, count in everywhere.items():
+        if count > 1:
+            problems.add(f"{name} is in both split files; a test video must not be trained on")
+
+
+def _read_arrays(
+    folder: Path, names: dict[str, list[str]], workers: int, problems: Problems
+) -> dict[str, list[Rows | None]]:
+    total = sum(map(len, names.values()))
+    with tqdm(total=total, desc="reading features", unit="file", disable=not total) as bar:
+        return {
+            split: read_features(folder / split, listed, workers, problems, bar.update)
+            for split, listed in names.items()
+        }
+
+
+def _check_widths(
+    names: dict[str, list[str]], arrays: dict[str, list[Rows | None]], problems: Problems
+) -> None:
+    """All files must have as many channels as most of them."""
+    width_of = {
+        f"{split}/{name}.npy": rows.shape[1]
+        for split, listed in names.items()
+        for name, rows in zip(listed, arrays[split], strict=True)
+        if rows is not None
+    }
+    if not width_of:
+        return
+    common = Counter(width_of.values()).most_common(1)[0][0]
+    for file, width in width_of.items():
+        if width != common:
+            problems.add(f"{file} has {width} channels, the other files have {common}")
+
+
+def _label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:
+    return torch.tensor(
+        [[float(name in video.labels) for name in classes] for video in videos]
+    ).reshape(len(videos), len(classes))
+
+
+def _compare_durations(split: str, data: Split, snippet_seconds: float) -> None:
+    """Prints a remark if the features of many videos do not span their durations."""
+    ratios = [
+        length * snippet_seconds / video.duration
+        for video, length in zip(data.videos, data.features.lengths.tolist(), strict=True)
+        if video.duration
+    ]
+    odd = [ratio for ratio in ratios if not 0.8 < ratio < 1.25]
+    if len(odd) * 10 > len(ratios):
+        median = sorted(ratios)[len(ratios) // 2]
+        print(
+            f"warning: the features of {len(odd)} of {len(ratios)} {split} videos do not span "
+            f"their duration (median {median:.2f} of it at {snippet_seconds:g} s a snippet); "
+            "segments will be off in time unless --snippet_frames and --frames_per_second are "
+            "those of the features"
+        )
