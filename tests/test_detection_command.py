@@ -1,0 +1,139 @@
+"""The command that scores any prediction file, on small files and as a user starts it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dataset.annotations import read_database
+from eval import detection_command
+from eval.predictions import write_predictions
+from eval.segments import ground_truth
+
+Run = Callable[..., str]
+
+DATABASE = {
+    "v0": ("test", [("Diving", 0, 4), ("CliffDiving", 0, 4)]),
+    "v1": ("test", [("Diving", 2, 3)]),
+    "v2": ("test", []),
+    "w0": ("training", [("Diving", 1, 2), ("Shotput", 1, 2)]),
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command on a small annotation file and a prediction file; returns what it prints."""
+    monkeypatch.chdir(tmp_path)
+    database = {
+        name: {
+            "subset": subset,
+            "annotations": [{"label": label, "segment": [s, e]} for label, s, e in annotations],
+        }
+        for name, (subset, annotations) in DATABASE.items()
+    }
+    Path("gt.json").write_text(json.dumps({"database": database}), encoding="utf-8")
+
+    def run_command(*words: str, results: dict[str, Any] | None = None, exits: int = 0) -> str:
+        if results is None:
+            results = {
+                "v0": [{"label": "Diving", "score": "0.9", "segment": [0, 4]}],
+                "v2": [{"label": "Diving", "score": 0.1, "segment": [0, 4]}],
+                "other": [{"label": "Diving", "score": 0.1, "segment": [0, 4]}],
+            }
+        Path("pred.json").write_text(json.dumps({"results": results}), encoding="utf-8")
+        files = ["--ground_truth", "gt.json", "--predictions", "pred.json"]
+        monkeypatch.setattr(sys, "argv", ["eval.detection", *files, *words])
+        if exits:
+            with pytest.raises(SystemExit) as caught:
+                detection_command.main()
+            assert caught.value.code == exits
+            error = capsys.readouterr().err
+            assert "Traceback" not in error
+            return error
+        detection_command.main()
+        return capsys.readouterr().out
+
+    return run_command
+
+
+def test_command_prints_and_writes(run: Run) -> None:
+    output = run("--json", "out/o.json", "--csv", "out/o.csv")
+    assert "subset scored: test (it has 2 of the 2 predicted videos" in output
+    assert "videos left out: 0" in output
+    assert "videos scored without a prediction: 1, their 1 instances count as missed" in output
+    assert "false positives in videos that are not in the ground truth: 1" in output
+    assert "false positives in videos without an annotated instance: 1" in output
+    report = json.loads(Path("out/o.json").read_text(encoding="utf-8"))
+    assert report["mAP"] == [25.0] * 9
+    assert report["average_mAP"] == {".1-.5": 25, ".3-.7": 25, ".1-.7": 25}
+    assert report["videos_not_predicted"] == ["v1"]
+    assert report["classes"]["CliffDiving"] == {"instances": 1, "detections": 0, "AP": [0] * 9}
+    best = {"true positive": 1, "duplicate": 0, "localization": 0, "wrong class": 0}
+    assert report["errors"]["best"]["1G"] == {**best, "background": 1}
+    assert report["errors"]["best"]["10G"] == {**best, "background": 2}
+    assert report["errors"]["missed_by_length"]["up to 3 s"] == {"instances": 1, "missed": 1}
+    frame = pd.read_csv("out/o.csv", index_col="class")
+    assert frame.loc["mean", "AP@0.5"] == 25
+
+
+def test_command_on_some_videos(run: Run) -> None:
+    output = run("--videos", "predicted", "--json", "o.json")
+    assert "videos left out: 1 with 1 instances: v1" in output
+    report = json.loads(Path("o.json").read_text(encoding="utf-8"))
+    assert report["videos_left_out"] == ["v1"]
+    assert report["mAP"] == [50.0] * 9
+    Path("list.txt").write_text("v1\n", encoding="utf-8")
+    output = run("--videos", "list.txt")
+    assert "videos left out: 2 with 2 instances: v0, v2" in output
+    assert "detections left out with videos or classes not chosen: 3" in output
+    Path("list.txt").write_text("v1\nw0\n", encoding="utf-8")
+    assert "list.txt: w0 not in subset 'test'" in run("--videos", "list.txt", exits=2)
+    assert "split file nowhere.txt does not exist" in run("--videos", "nowhere.txt", exits=2)
+
+
+def test_command_on_some_classes_and_thresholds(run: Run) -> None:
+    output = run("--classes", "CliffDiving", "--tiou", "0.5:0.95:0.05", "0.3", "--json", "o.json")
+    assert "detections left out with videos or classes not chosen: 3" in output
+    report = json.loads(Path("o.json").read_text(encoding="utf-8"))
+    assert list(report["classes"]) == ["CliffDiving"]
+    assert report["tiou"] == [0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+    error = run("--classes", "Surfing", exits=2)
+    assert "--classes Surfing: not annotated in subset 'test', which has CliffDiving, D" in error
+    for word in ("high", "0", "1.5", "0.9:0.1:0.1", "0.1:0.9:0", "nan"):
+        assert f"--tiou {word!r} is no threshold" in run("--tiou", word, exits=2)
+    error = run("--error_tiou", "0.1", exits=2)
+    assert "error tIoU 0.1 and background tIoU 0.1 do not fit together" in error
+
+
+def test_command_chooses_the_subset(run: Run) -> None:
+    assert "subset scored: training (as asked for)" in run("--subset", "training")
+    error = run("--subset", "val", exits=2)
+    assert "--subset 'val' is not in the ground truth; it has test (3 videos), training (1" in error
+    error = run(results={"x": []}, exits=2)
+    assert "no video of the prediction file is in the ground truth" in error
+    assert "one of test (3 videos), training (1 videos)" in error
+    assert "0.00" in run("--subset", "test", results={})
+    Path("list.txt").write_text("v2\n", encoding="utf-8")
+    assert "nothing to score" in run("--videos", "list.txt", exits=2)
+
+
+def test_command_as_a_user_starts_it(real_data: Path, tmp_path: Path) -> None:
+    source = real_data / "activitynet" / "activitynet_v1-2.json"
+    database = read_database(source)
+    perfect = ground_truth(v for v in database.values() if v.subset == "validation")
+    write_predictions(tmp_path / "pred.json", perfect)
+    command = [sys.executable, "-m", "eval.detection", "--tiou", "0.5:0.95:0.05"]
+    files = ["--ground_truth", str(source), "--predictions", str(tmp_path / "pred.json")]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=True)
+    assert "subset scored: validation" in done.stdout
+    assert "average mAP %   .5-.95: 100.00" in done.stdout
+    done = subprocess.run([*command, *files[:3], "no.json"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "eval.detection: error: prediction file no.json does not exist; check the path\n"
+    )
