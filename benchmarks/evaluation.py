@@ -1,0 +1,157 @@
+"""Evaluation at the paper's size against the slow twins in tests/.
+
+    python benchmarks/evaluation.py
+
+Checks first that both sides give the same, then times them in one run and prints the ratio.
+"""
+
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.evaluation_map import bench_map
+from dataset.annotations import Segment, Video
+from eval.detection import TIOU
+from eval.proposals import localize, propose
+from eval.protocol import Protocol
+from models.scores import VideoScores
+from tests import evaluation_twin_proposals as twin
+
+VIDEOS, SNIPPETS, SAMPLED, INSTANCES = 210, 60_685, 750, 3_311
+CLASSES = [f"class_{c}" for c in range(20)]
+THRESHOLDS: dict[str, Any] = {
+    "cas_thresholds": (0.15, 0.2),
+    "attention_thresholds": tuple(np.arange(0.15, 1.0, 0.05).tolist()),
+}
+ROUNDS = 7
+
+
+def bench_proposals() -> None:
+    """Upsampling, proposals and NMS: equality, then the medians of both sides and the memory."""
+    videos = paper_scores()
+    proposed, kept = propose(videos, CLASSES, **THRESHOLDS), localize(videos, CLASSES, **THRESHOLDS)
+    expected = twin_rows(videos)
+    np.testing.assert_allclose(
+        np.stack([kept.video, kept.label, kept.score, kept.start, kept.end], 1),
+        expected,
+        rtol=1e-12,
+        atol=1e-15,
+    )
+    fast, slow = medians(lambda: localize(videos, CLASSES, **THRESHOLDS), lambda: twin_rows(videos))
+    peak = peak_mebibytes(lambda: localize(videos, CLASSES, **THRESHOLDS))
+    print(
+        f"upsampling, proposals and NMS of {len(videos)} videos, "
+        f"{sum(video.snippets for video in videos)} snippets, {len(proposed)} proposals, "
+        f"{len(kept)} kept: rows and order equal\n"
+        f"  array code {fast:.3f} s, a run at a time {slow:.2f} s (medians of {ROUNDS}): "
+        f"{slow / fast:.1f} times faster; at most {peak:.0f} MiB beside the scores"
+    )
+
+
+def bench_pass() -> None:
+    """All that follows the forward pass: segments, mAP at tIoU, video-level classification."""
+    videos = paper_scores()
+    database = annotations(videos)
+    protocol = Protocol(database, list(database), CLASSES, TIOU, **THRESHOLDS)
+    seconds, _ = medians(lambda: protocol(videos), lambda: None)
+    peak = peak_mebibytes(lambda: protocol(videos))
+    print(
+        f"a whole evaluation of {len(videos)} videos, forward pass excluded\n"
+        f"  {seconds:.3f} s (median of {ROUNDS}), one process, at most {peak:.0f} MiB"
+    )
+
+
+def paper_scores(seed: int = 0) -> list[VideoScores]:
+    """Smooth scores with peaks; lengths that add up to those of THUMOS14's test videos."""
+    random = np.random.default_rng(seed)
+    lengths = random.lognormal(0.0, 0.8, VIDEOS)
+    lengths = np.maximum((lengths / lengths.sum() * SNIPPETS).astype(int), 20)
+    lengths[np.argmax(lengths)] += SNIPPETS - lengths.sum()
+    return [video_scores(f"video_{i}", int(n), random) for i, n in enumerate(lengths)]
+
+
+def video_scores(name: str, snippets: int, random: np.random.Generator) -> VideoScores:
+    """One class, in one of ten videos a second one; an action about every 18 snippets."""
+    length = min(snippets, SAMPLED)
+    label = int(random.integers(len(CLASSES)))
+    action = np.zeros(length)
+    for _ in range(max(1, length // 18)):
+        middle, width = random.uniform(0, length), random.uniform(2, 8)
+        peak = np.exp(-(((np.arange(length) - middle) / width) ** 2))
+        action = np.maximum(action, random.uniform(0.3, 1) * peak)
+    logits = random.normal(0, 0.5, (length, len(CLASSES) + 1))
+    logits[:, label] += 6 * action
+    logits[:, -1] += 3
+    cas = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    class_scores = np.zeros(len(CLASSES) + 1)
+    class_scores[label] = 0.9
+    if random.uniform() < 0.1:
+        class_scores[(label + 1) % len(CLASSES)] = 0.3
+    attention = 1 / (1 + np.exp(2 - 4 * action + random.normal(0, 0.2, length)))
+    return VideoScores(name, snippets, *map(as_float32, (cas, attention, class_scores)))
+
+
+def annotations(videos: list[VideoScores]) -> dict[str, Video]:
+    """As many instances as THUMOS14's test videos have, near some of the detections."""
+    found = localize(videos, CLASSES, **THRESHOLDS)
+    random = np.random.default_rng(0)
+    chosen = np.sort(random.choice(len(found), INSTANCES, replace=False))
+    segments: list[list[Segment]] = [[] for _ in videos]
+    for row in chosen.tolist():
+        start, end = float(found.start[row]), float(found.end[row])
+        moved = start + 0.2 * (end - start) * random.uniform()
+        segments[found.video[row]].append(Segment(moved, end, CLASSES[found.label[row]]))
+    return {
+        video.name: Video(video.name, "test", None, tuple(listed))
+        for video, listed in zip(videos, segments, strict=True)
+    }
+
+
+def twin_rows(videos: list[VideoScores]) -> list[tuple[int, int, float, float, float]]:
+    """(video, class, score, start, end) of what the twin keeps."""
+    return [
+        (number, *row)
+        for number, video in enumerate(videos)
+        for row in twin.non_maximum_suppression(
+            twin.propose(video, len(CLASSES), **THRESHOLDS), tiou=0.55, offset=1.0
+        )
+    ]
+
+
+def medians(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
+    """Median seconds of two calls, made in turns."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for times, call in zip(seconds, (one, other), strict=True):
+            begin = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - begin)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def peak_mebibytes(call: Callable[[], object]) -> float:
+    """Most memory that a call holds at once, arrays included."""
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
+
+
+def as_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return values.astype(np.float32)
+
+
+if __name__ == "__main__":
+    bench_proposals()
+    bench_map()
+    bench_pass()
