@@ -1,0 +1,188 @@
+"""The only two loops over data: one training epoch, and prediction.
+
+Letters: B videos of a batch, T snippets, D feature channels, C action classes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from dataset.batches import Batch
+from dataset.layout import Split
+from dataset.sampling import uniform_rows
+from models.acmnet import INSTANCE, ACMNet, ACMOutput
+from models.losses import Losses, weighted_sum
+from models.scores import VideoScores
+from utils.device import Device
+from utils.errors import UserError
+
+Criterion = Callable[[ACMOutput, Tensor], Losses]
+"""From the output for B videos and their labels (B, C) to the unweighted terms of the loss."""
+
+MOST_SKIPPED_IN_A_ROW = 10
+GRADIENT = "gradient"
+
+
+@dataclass
+class EpochReport:
+    """What happened in an epoch.
+
+    Attributes:
+        losses: mean of every unweighted term over the steps that counted, and of `total`.
+        skipped: steps left out because a term was not finite, by the name of the term.
+    """
+
+    losses: dict[str, float]
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+def train_one_epoch(
+    net: nn.Module,
+    criterion: Criterion,
+    weights: Mapping[str, float],
+    batches: Iterable[Batch],
+    split: Split,
+    optimizer: torch.optim.Optimizer,
+    device: Device,
+    after_step: Callable[[], object],
+) -> EpochReport:
+    """Trains on every batch once.
+
+    A step with a loss or gradient that is not finite changes nothing; after ten in a row no step
+    changes anything any more. Both happen on the device: the host reads it once, at the end.
+
+    Args:
+        net: is trained.
+        criterion: gives the unweighted terms of the loss.
+        weights: of the terms in the total; 1 where none is given.
+        batches: of one epoch, on the device.
+        split: the training split, on the device.
+        optimizer: a fused Adam, which skips a step on the device.
+        device: where everything is.
+        after_step: is called once a step, for a progress bar.
+
+    Raises:
+        UserError: after ten skipped steps in a row, naming the terms that were not finite.
+    """
+    net.train()
+    tally = _Tally(device.torch)
+    for batch in batches:
+        features = split.features.gather(batch.videos, batch.rows)  # (B, T, D)
+        with device.autocast():
+            losses = criterion(net(features), split.labels[batch.videos])
+        total = weighted_sum(losses, weights)
+        optimizer.zero_grad()
+        total.backward()
+        gradient = torch.stack([p.grad.sum() for p in net.parameters() if p.grad is not None]).sum()
+        # Fused Adam leaves out the step on the device where this is 1.
+        optimizer.found_inf = tally.add({**losses, "total": total}, gradient)  # type: ignore[attr-defined]
+        optimizer.step()
+        after_step()
+    return tally.report()
+
+
+class _Tally:
+    """Sums of the terms and counts of what was not finite, kept on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.names: list[str] = []
+        self.device = device
+        self.sums = torch.zeros(0, device=device)
+        self.not_finite = torch.zeros(0, device=device)
+        self.steps = torch.zeros((), device=device)
+        self.streak = torch.zeros((), device=device)
+
+    def add(self, losses: Losses, gradient: Tensor) -> Tensor:
+        """Counts a step in; returns 1 (a float scalar) if it must be skipped, else 0."""
+        if not self.names:
+            self.names = [*losses, GRADIENT]
+            self.sums = torch.zeros(len(self.names), device=self.device)
+            self.not_finite = torch.zeros_like(self.sums)
+        terms = torch.stack([*losses.values(), gradient]).detach().float()
+        finite = terms.isfinite()
+        skip = (~finite.all()) | (self.streak >= MOST_SKIPPED_IN_A_ROW)
+        self.sums += torch.where(skip, 0.0, terms)
+        self.not_finite += ~finite
+        self.steps += ~skip
+        self.streak = torch.where(skip, self.streak + 1, 0.0)
+        return skip.float()
+
+    def report(self) -> EpochReport:
+        bad = dict(zip(self.names, self.not_finite.int().tolist(), strict=True))
+        bad = {name: count for name, count in bad.items() if count}
+        # A bad term spoils the total and the gradient; they are named only if nothing else is.
+        culprits = {n: c for n, c in bad.items() if n not in ("total", GRADIENT)} or bad
+        if self.streak.item() >= MOST_SKIPPED_IN_A_ROW:
+            named = ", ".join(f"{name!r} ({count} times)" for name, count in culprits.items())
+            raise UserError(
+                f"{MOST_SKIPPED_IN_A_ROW} steps in a row had a loss that is not finite; "
+                f"the terms: {named}. Lower --lr or the weight of that term, and look at the "
+                "features; the last checkpoint is intact"
+            )
+        means = (self.sums / self.steps.clamp(min=1)).tolist()
+        losses = {n: mean for n, mean in zip(self.names, means, strict=True) if n != GRADIENT}
+        return EpochReport(losses, culprits)
+
+
+@torch.inference_mode()
+def predict(
+    net: ACMNet,
+    split: Split,
+    num_snippets: int,
+    device: Device,
+    after_videos: Callable[[int], object] = lambda count: None,
+    batch_snippets: int = 6000,
+) -> list[VideoScores]:
+    """Scores every video of a split, videos of similar length together.
+
+    Args:
+        net: is put into evaluation mode.
+        split: on the device.
+        num_snippets: the most snippets used of a video, evenly spaced.
+        device: where everything is.
+        after_videos: is called with the number of videos just done, for a progress bar.
+        batch_snippets: the most snippets in a batch, padding included; bounds the memory.
+
+    Returns:
+        In the order of the split.
+    """
+    net.eval()
+    rows = [uniform_rows(length, num_snippets) for length in split.features.lengths.tolist()]
+    scores: list[VideoScores | None] = [None] * len(rows)
+    for group in _similar_lengths([len(r) for r in rows], batch_snippets):
+        lengths = torch.tensor([len(rows[i]) for i in group])
+        videos = torch.tensor(group).to(device.torch)
+        index = pad_sequence([rows[i] for i in group], batch_first=True).to(device.torch)
+        features = split.features.gather(videos, index)
+        inside = torch.arange(index.shape[1]) < lengths[:, None]
+        features *= inside.to(device.torch)[..., None]
+        with device.autocast():
+            output = net(features, lengths.to(device.torch))
+        cas = output.branch_cas(INSTANCE).cpu().numpy()
+        attention = output.attention[..., INSTANCE].cpu().numpy()
+        class_scores = output.video_logits[:, INSTANCE].softmax(dim=-1).cpu().numpy()
+        for row, i in enumerate(group):
+            n = len(rows[i])
+            scores[i] = VideoScores(
+                split.videos[i].name,
+                int(split.features.lengths[i]),
+                cas[row, :n],
+                attention[row, :n],
+                class_scores[row],
+            )
+        after_videos(len(group))
+    return [video for video in scores if video is not None]
+
+
+def _similar_lengths(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Groups of indices, by falling length, each with at most `most` snippets when padded."""
+    groups: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= most:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups

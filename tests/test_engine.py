@@ -1,0 +1,200 @@
+"""The loops over data: steps that are not finite, prediction in batches."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from config.class_names import THUMOS14
+from dataset.batches import Batch, VideoBatches
+from dataset.layout import Split, read_dataset
+from engine import EpochReport, predict, train_one_epoch
+from models.acmnet import ACMNet, ACMOutput
+from models.losses import Losses, acm_losses
+from tests.data_folder import make_data
+from utils.device import choose_device
+from utils.errors import UserError
+
+CPU = choose_device("cpu", "0", "fp32")
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Split]:
+    folder = make_data(tmp_path_factory.mktemp("data") / "d", train=9, test=7)
+    return read_dataset(folder, THUMOS14, snippet_seconds=0.64).splits
+
+
+class Trainer:
+    """A small network in training whose loss can be spoilt in chosen steps."""
+
+    def __init__(self, split: Split, bad_steps: set[int], spoilt: str = "guide") -> None:
+        torch.manual_seed(0)
+        self.net = ACMNet(16, 20)
+        self.split = split
+        self.bad_steps = bad_steps
+        self.spoilt = spoilt
+        self.step = 0
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
+        generator = torch.Generator().manual_seed(1)
+        self.batches = VideoBatches(split.features.lengths, 20, 3, generator, torch.device("cpu"))
+
+    def criterion(self, output: ACMOutput, labels: Tensor) -> Losses:
+        losses = acm_losses(output, labels)
+        if self.step in self.bad_steps:
+            losses[self.spoilt] = losses[self.spoilt] * torch.nan
+        self.step += 1
+        return losses
+
+    def epoch(self, batches: list[Batch] | None = None) -> EpochReport:
+        return train_one_epoch(
+            self.net,
+            self.criterion,
+            {"guide": 2e-3, "feature": 5e-5, "sparse": 2e-4},
+            self.batches if batches is None else batches,
+            self.split,
+            self.optimizer,
+            CPU,
+            lambda: None,
+        )
+
+    def weights(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self.net.parameters()]
+
+
+def test_training_lowers_the_loss(splits: dict[str, Split]) -> None:
+    trainer = Trainer(splits["train"], set())
+    first = trainer.epoch().losses["total"]
+    for _ in range(20):
+        last = trainer.epoch().losses["total"]
+    assert last < first * 0.9
+
+
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
+    splits: dict[str, Split],
+) -> None:
+    trainer = Trainer(splits["train"], {0, 1, 2})
+    before = trainer.weights()
+    report = trainer.epoch()
+    assert report.skipped == {"guide": 3}
+    assert all(a.equal(b) for a, b in zip(before, trainer.weights(), strict=True))
+    report = trainer.epoch()
+    assert report.skipped == {}
+    assert not all(a.equal(b) for a, b in zip(before, trainer.weights(), strict=True))
+    assert all(torch.isfinite(w).all() for w in trainer.weights())
+
+
+def test_skipped_steps_leave_no_trace_in_weights_or_means(splits: dict[str, Split]) -> None:
+    clean, spoilt = Trainer(splits["train"], set()), Trainer(splits["train"], {1})
+    clean.net.eval()  # dropout would draw different masks
+    batches = list(clean.batches)
+    for trainer in (clean, spoilt):
+        for layer in (trainer.net.snippet_dropout, trainer.net.channel_dropout):
+            layer.p = 0.0
+    kept = clean.epoch([batches[0], batches[2]])
+    skipped = spoilt.epoch(batches)
+    assert skipped.losses == pytest.approx(kept.losses)
+    for a, b in zip(clean.weights(), spoilt.weights(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_ten_in_a_row_stop_the_run_and_name_the_term(splits: dict[str, Split]) -> None:
+    trainer = Trainer(splits["train"], set(range(1, 11)), spoilt="feature")
+    batches = [batch for _ in range(5) for batch in trainer.batches]
+    after_first: list[list[Tensor]] = []
+    hook = trainer.optimizer.register_step_post_hook(
+        lambda *_: after_first.append(trainer.weights())
+    )
+    with pytest.raises(UserError, match=r"10 steps in a row .* 'feature' \(10 times\)"):
+        trainer.epoch(batches)
+    hook.remove()
+    # nothing moved after the tenth, though the later steps were finite again
+    assert all(a.equal(b) for a, b in zip(after_first[0], trainer.weights(), strict=True))
+
+
+def test_batches_cover_all_videos_once_and_follow_the_generator(splits: dict[str, Split]) -> None:
+    lengths = splits["train"].features.lengths
+
+    def epochs(seed: int) -> list[Batch]:
+        generator = torch.Generator().manual_seed(seed)
+        batches = VideoBatches(lengths, 20, 4, generator, torch.device("cpu"))
+        assert len(batches) == 3
+        return [*batches, *batches]
+
+    first, again, other = epochs(0), epochs(0), epochs(1)
+    for part in (first[:3], first[3:]):
+        assert sorted(torch.cat([b.videos for b in part]).tolist()) == list(range(9))
+        assert [len(b.videos) for b in part] == [4, 4, 1]
+    for batch, same in zip(first, again, strict=True):
+        assert batch.videos.equal(same.videos)
+        assert batch.rows.equal(same.rows)
+        assert (batch.rows < lengths[batch.videos][:, None]).all()
+    assert not all(a.rows.equal(b.rows) for a, b in zip(first, other, strict=True))
+    assert not first[0].rows.equal(first[3].rows)
+
+
+@pytest.mark.parametrize("batch_snippets", [1, 50, 6000])
+def test_prediction_in_batches_equals_one_video_at_a_time(
+    splits: dict[str, Split], batch_snippets: int
+) -> None:
+    torch.manual_seed(0)
+    net, split = ACMNet(16, 20), splits["test"]
+    done: list[int] = []
+    scores = predict(net, split, 30, CPU, done.append, batch_snippets)
+    assert sum(done) == len(scores) == 7
+    for video, score in zip(split.videos, scores, strict=True):
+        i = split.videos.index(video)
+        n = int(split.features.lengths[i])
+        rows = [0, 0] if n == 1 else [k * n // 30 for k in range(30)] if n > 30 else list(range(n))
+        features = split.features.gather(torch.tensor([i]), torch.tensor([rows]))
+        with torch.inference_mode():
+            output = net(features)
+        assert (score.name, score.snippets) == (video.name, n)
+        torch.testing.assert_close(torch.from_numpy(score.cas), output.branch_cas(0)[0])
+        torch.testing.assert_close(torch.from_numpy(score.attention), output.attention[0, :, 0])
+        expected = output.video_logits[0, 0].softmax(dim=-1)
+        torch.testing.assert_close(torch.from_numpy(score.class_scores), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_training_step_never_waits_for_the_gpu(splits: dict[str, Split]) -> None:
+    device = choose_device("cuda", "0", "tf32")
+    split = splits["train"].to(device.torch)
+    net = ACMNet(16, 20).to(device.torch)
+    optimizer = torch.optim.Adam(net.parameters(), fused=True)
+    lengths = split.features.lengths
+    batches = list(VideoBatches(lengths, 20, 3, torch.Generator(), device.torch))
+
+    def after_step() -> None:
+        # the first step sets up libraries; from then on any wait is an error
+        torch.cuda.set_sync_debug_mode("error")
+
+    step = partial(train_one_epoch, net, acm_losses, {}, batches, split, optimizer, device)
+    try:
+        with pytest.raises(RuntimeError, match="synchroniz"):  # only the report at the end waits
+            step(after_step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert step(lambda: None).skipped == {}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_and_cpu_give_the_same_scores(splits: dict[str, Split]) -> None:
+    torch.manual_seed(0)
+    net = ACMNet(16, 20)
+    expected = predict(net, splits["test"], 30, CPU)
+    device = choose_device("cuda", "0", "fp32")
+    found = predict(net.to(device.torch), splits["test"].to(device.torch), 30, device)
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(torch.from_numpy(a.cas), torch.from_numpy(b.cas))
+
+
+def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--gpu 'first'"):
+        choose_device("auto", "first", "auto")
+    with pytest.raises(UserError, match="tf32 exists only on CUDA"):
+        choose_device("cpu", "0", "tf32")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="sees no CUDA device"):
+            choose_device("cuda", "0", "auto")

@@ -1,0 +1,243 @@
+"""Reading a data directory: what is accepted, and what is said of everything that is not."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from config.class_names import THUMOS14
+from dataset.layout import Dataset, read_dataset
+from tests.data_folder import LABELS, edit_json, make_data
+from utils.errors import UserError
+
+TRAIN = "video_train_0000000"
+TEST = "video_test_0000002"
+
+
+def read(folder: Path, **changes: Any) -> Dataset:
+    return read_dataset(folder, THUMOS14, **{"snippet_seconds": 0.64, **changes})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_data(tmp_path / "data")
+
+
+def test_a_good_folder_is_read(folder: Path) -> None:
+    data = read(folder)
+    train = data.splits["train"]
+    assert train.videos[0].name == TRAIN
+    assert train.labels.shape == (6, 20)
+    assert train.labels.argmax(dim=1).tolist() == [0, 1, 2, 0, 1, 2]
+    assert data.feature_dim == 16
+    rows = np.load(folder / "train" / f"{TRAIN}.npy")
+    gathered = train.features.gather(torch.tensor([0]), torch.arange(len(rows))[None])
+    np.testing.assert_array_equal(gathered[0].numpy(), rows)
+
+
+def test_the_number_of_reading_threads_changes_nothing(folder: Path) -> None:
+    one, many = read(folder, workers=1), read(folder, workers=7)
+    for split in ("train", "test"):
+        assert one.splits[split].features.rows.equal(many.splits[split].features.rows)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [(np.float16, torch.float16), (np.float32, torch.float32), (np.float64, torch.float32)],
+)
+def test_float_features_of_any_precision_are_fine(folder: Path, dtype: Any, kept: Any) -> None:
+    for file in folder.glob("*/*.npy"):
+        np.save(file, np.load(file).astype(dtype))
+    assert read(folder).splits["test"].features.rows.dtype == kept
+
+
+def test_fortran_order_and_big_endian_files_are_read_alike(folder: Path) -> None:
+    expected = read(folder).splits["train"].features.rows
+    for file in folder.glob("train/*.npy"):
+        np.save(file, np.asfortranarray(np.load(file).astype(">f4")))
+    assert read(folder).splits["train"].features.rows.equal(expected)
+
+
+def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_fine(folder: Path) -> None:
+    split = folder / "split_train.txt"
+    names = split.read_text().split()
+    split.write_bytes(b"\xef\xbb\xbf" + "\r\n\r\n".join(names).encode() + b"\r\n\r\n")
+    assert [video.name for video in read(folder).splits["train"].videos] == names
+
+
+def test_only_the_test_split_is_needed_for_testing(folder: Path) -> None:
+    shutil.rmtree(folder / "train")
+    (folder / "split_train.txt").unlink()
+    assert list(read(folder, splits=["test"]).splits) == ["test"]
+
+
+def set_rows(file: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        path = folder / file
+        np.save(path, change(np.load(path)))
+
+    return apply
+
+
+def with_value(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    def change(rows: np.ndarray) -> np.ndarray:
+        rows[5, 3] = value
+        return rows
+
+    return change
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "train" / f"{TRAIN}.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty_file(folder: Path) -> None:
+    (folder / "train" / f"{TRAIN}.npy").write_bytes(b"")
+
+
+def no_array(folder: Path) -> None:
+    (folder / "train" / f"{TRAIN}.npy").write_text("these are no numbers")
+
+
+def pickled(folder: Path) -> None:
+    np.save(folder / "train" / f"{TRAIN}.npy", np.array([{"a": 1}], dtype=object))
+
+
+def archive(folder: Path) -> None:
+    np.savez(folder / "a.npz", rows=np.ones((3, 16)))
+    (folder / "a.npz").rename(folder / "train" / f"{TRAIN}.npy")
+
+
+def edit(change: Callable[[Any], object]) -> Callable[[Path], None]:
+    return lambda folder: edit_json(folder / "gt.json", change)
+
+
+def lines(file: str, change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        path = folder / file
+        path.write_text("\n".join(change(path.read_text().split())))
+
+    return apply
+
+
+def outside_link(folder: Path) -> None:
+    path = folder / "train" / f"{TRAIN}.npy"
+    secret = folder.parent / "secret.npy"
+    path.rename(secret)
+    path.symlink_to(secret)
+
+
+def annotation(content: Any) -> Any:
+    return content["database"][TRAIN]["annotations"][0]
+
+
+BAD: list[tuple[str, Callable[[Path], object], list[str]]] = [
+    ("no folder", shutil.rmtree, ["does not exist", "split_train.txt", "make demo"]),
+    ("no gt", lambda d: (d / "gt.json").unlink(), ["annotation file", "does not exist"]),
+    ("no split", lambda d: (d / "split_test.txt").unlink(), ["split file", "does not exist"]),
+    ("empty split", lambda d: (d / "split_test.txt").write_text("\n \n"), ["names no video"]),
+    ("no features", lambda d: (d / "test" / f"{TEST}.npy").unlink(), [TEST, "does not exist"]),
+    ("not in gt", edit(lambda c: c["database"].pop(TEST)), [TEST, "not in gt.json"]),
+    (
+        "unknown label",
+        edit(lambda c: annotation(c).update(label="Chess")),
+        [TRAIN, "'Chess'", "known are BaseballPitch"],
+    ),
+    (
+        "no label",
+        edit(lambda c: c["database"][TRAIN].update(annotations=[])),
+        [TRAIN, "has no label"],
+    ),
+    ("1-d", set_rows(f"train/{TRAIN}.npy", lambda r: r[:, 0]), [TRAIN, "wanted 2 dimensions"]),
+    ("no rows", set_rows(f"train/{TRAIN}.npy", lambda r: r[:0]), [TRAIN, "is empty"]),
+    (
+        "other width",
+        set_rows(f"train/{TRAIN}.npy", lambda r: r[:, :9]),
+        [TRAIN, "9 channels", "have 16"],
+    ),
+    (
+        "integers",
+        set_rows(f"train/{TRAIN}.npy", lambda r: r.astype(int)),
+        [TRAIN, "int64", "wanted float16"],
+    ),
+    ("NaN", set_rows(f"train/{TRAIN}.npy", with_value(np.nan)), [TRAIN, "row 5", "NaN"]),
+    ("infinity", set_rows(f"train/{TRAIN}.npy", with_value(np.inf)), [TRAIN, "row 5", "infinite"]),
+    ("truncated", truncate, [TRAIN, "cut off"]),
+    ("empty file", empty_file, [TRAIN, "cut off"]),
+    ("no array", no_array, [TRAIN, "not a whole .npy"]),
+    ("pickle", pickled, [TRAIN, "not a whole .npy"]),
+    ("archive", archive, [TRAIN, ".npz archive"]),
+    ("link out", outside_link, [TRAIN, "leads out of"]),
+    (
+        "duplicate",
+        lines("split_train.txt", lambda names: [*names, names[0]]),
+        ["line 7", TRAIN, "already on line 1"],
+    ),
+    (
+        "in both splits",
+        lines("split_test.txt", lambda names: [*names, TRAIN]),
+        [TRAIN, "in both split files"],
+    ),
+    (
+        "parent folder",
+        lines("split_train.txt", lambda names: [*names, "../gt"]),
+        ["line 7", "'../gt'", "not a plain video name"],
+    ),
+    ("not json", lambda d: (d / "gt.json").write_text('{"database": '), ["not valid JSON", "line"]),
+    ("no database", lambda d: (d / "gt.json").write_text("[]"), ['no "database"']),
+    ("not utf-8", lambda d: (d / "gt.json").write_bytes(b"\xff\xfe"), ["not UTF-8"]),
+    (
+        "end before start",
+        edit(lambda c: annotation(c).update(segment=[5, 4])),
+        [TRAIN, "0 <= start <= end"],
+    ),
+    ("no segment", edit(lambda c: annotation(c).pop("segment")), [TRAIN, "[start, end]"]),
+    ("NaN time", edit(lambda c: annotation(c).update(segment=[0, float("nan")])), [TRAIN, "nan"]),
+    ("duration", edit(lambda c: c["database"][TRAIN].update(duration=-1)), [TRAIN, "duration -1"]),
+]
+
+
+@pytest.mark.parametrize(("spoil", "wanted"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_each_problem_is_named(
+    folder: Path, spoil: Callable[[Path], object], wanted: list[str]
+) -> None:
+    spoil(folder)
+    with pytest.raises(UserError) as raised:
+        read(folder)
+    for words in wanted:
+        assert words in str(raised.value)
+
+
+def test_all_problems_are_listed_together(folder: Path) -> None:
+    truncate(folder)
+    (folder / "test" / f"{TEST}.npy").unlink()
+    edit_json(folder / "gt.json", lambda c: c["database"].pop("video_train_0000003"))
+    lines("split_test.txt", lambda names: [*names, "video_test_missing"])(folder)
+    with pytest.raises(UserError) as raised:
+        read(folder)
+    for words in ("5 problems", TRAIN, TEST, "video_train_0000003", "video_test_missing.npy"):
+        assert words in str(raised.value)
+
+
+def test_another_stride_is_remarked_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    read(folder, snippet_seconds=0.16)
+    assert "do not span their duration" in capsys.readouterr().out
+
+
+def test_the_real_annotations_are_read(real_data: Path) -> None:
+    data = read(real_data / "thumos14_derived")
+    assert len(data.splits["train"].videos) == 200
+    assert len(data.splits["test"].videos) == 210
+    test = [video for video in data.database.values() if video.subset == "test"]
+    assert len(test) == 212
+    assert sum(len(video.segments) for video in test) == 3358
+    labels = {label for video in data.database.values() for label in video.labels}
+    assert labels == set(THUMOS14)
+    assert set(LABELS) < labels
+    assert json.dumps(sorted(labels)) == json.dumps(list(THUMOS14))

@@ -1,0 +1,177 @@
+"""The program as a user runs it: train, look at what it leaves, test the checkpoint."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from main_thu import main
+from tests.data_folder import make_data
+from utils.checkpoint import read_checkpoint
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data") / "thumos", train=12, test=7)
+
+
+@pytest.fixture
+def run(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs main_thu.py in this process; returns what it printed."""
+
+    def call(*arguments: object, status: int = 0) -> str:
+        given = ["main_thu.py", "--data_dir", data, "--num_snippets", 24, "--device", "cpu"]
+        monkeypatch.setattr(sys, "argv", list(map(str, [*given, *arguments])))
+        found = 0
+        try:
+            main()
+        except SystemExit as end:
+            found = int(end.code or 0)
+        printed = capsys.readouterr()
+        assert found == status, printed.err
+        return printed.out + printed.err
+
+    return call
+
+
+def metrics_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_training_leaves_checkpoints_metrics_and_settings(run: Run, data: Path) -> None:
+    printed = run("--epochs", 3, "--without_wandb", "--seed", 5)
+    folder = data / "save" / "baseline" / "acmnet"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"THUMOS_best.pth", "THUMOS_latest.pth", "config.json", "metrics.jsonl"}
+    metrics = metrics_of(folder)
+    assert [line["epoch"] for line in metrics] == [1, 2, 3]
+    for name in ("loss/total", "loss/guide", "mAP@0.1", "mAP@0.9", "average .1-.7"):
+        assert all(np.isfinite(line[name]) for line in metrics)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["seed"] == 5
+    assert config["num_snippets"] == 24
+    latest = read_checkpoint(folder / "THUMOS_latest.pth")
+    assert latest["epoch"] == 3
+    best = read_checkpoint(folder / "THUMOS_best.pth")
+    scores = [line["average .1-.7"] for line in metrics]
+    assert best["epoch"] == 1 + int(np.argmax(scores))
+    assert "average mAP %" in printed
+    assert str(folder) in printed
+
+
+def test_testing_a_checkpoint_reproduces_the_numbers_of_training(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run("--epochs", 4, "--without_wandb", "--save_dir", folder, "--lr", 3e-3)
+    last = metrics_of(folder)[-1]
+    # --num_snippets and the like come from the checkpoint
+    (folder / "moved").mkdir()
+    file = folder / "moved" / "f.pth"
+    (folder / "THUMOS_latest.pth").rename(file)
+    printed = run("--test", "--checkpoint", file)
+    rows = [line.split() for line in printed.splitlines()]
+    table = next(row for row in rows if row[:2] == ["mAP", "%"])
+    assert table[2:] == [f"{last[f'mAP@{tiou / 10:g}']:.2f}" for tiou in range(1, 10)]
+    assert any(float(value) > 0 for value in table[2:])
+    predictions = json.loads((folder / "moved" / "f_predictions.json").read_text())
+    assert set(predictions) == {"version", "results", "external_data"}
+    assert len(predictions["results"]) == 7
+
+
+def test_the_settings_of_the_checkpoint_hold_unless_a_flag_says_otherwise(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    run("--epochs", 1, "--without_wandb", "--save_dir", folder, "--tiou", 0.3, 0.5)
+    checkpoint = folder / "THUMOS_latest.pth"
+    assert "tIoU   0.3   0.5\n" in run("--test", "--checkpoint", checkpoint)
+    assert "tIoU   0.7\n" in run("--test", "--checkpoint", checkpoint, "--tiou", 0.7)
+
+
+def test_the_same_seed_gives_the_same_bits(run: Run, tmp_path: Path) -> None:
+    weights = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run("--epochs", 2, "--without_wandb", "--save_dir", tmp_path / name, "--seed", seed)
+        weights.append(read_checkpoint(tmp_path / name / "THUMOS_latest.pth")["model_state_dict"])
+    same = [weights[0][name].equal(weights[1][name]) for name in weights[0]]
+    assert all(same)
+    assert not weights[0]["snippet_cls.weight"].equal(weights[2]["snippet_cls.weight"])
+
+
+def test_a_second_run_in_the_same_folder_loses_nothing_of_the_first(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    run("--epochs", 2, "--without_wandb", "--save_dir", folder)
+    first = (folder / "metrics.jsonl").read_text()
+    printed = run("--epochs", 1, "--without_wandb", "--save_dir", folder)
+    assert "held a run already" in printed
+    assert (folder / "earlier-1" / "metrics.jsonl").read_text() == first
+    assert (folder / "earlier-1" / "THUMOS_best.pth").exists()
+    assert len(metrics_of(folder)) == 1
+
+
+def test_evaluation_starts_when_asked_and_the_last_epoch_is_always_evaluated(
+    run: Run, tmp_path: Path
+) -> None:
+    run("--epochs", 4, "--start_test_epoch", 9, "--without_wandb", "--save_dir", tmp_path / "r")
+    assert ["mAP@0.5" in line for line in metrics_of(tmp_path / "r")] == [False] * 3 + [True]
+
+
+def test_training_goes_on_from_a_checkpoint(run: Run, tmp_path: Path) -> None:
+    run("--epochs", 2, "--without_wandb", "--save_dir", tmp_path / "a")
+    checkpoint = tmp_path / "a" / "THUMOS_latest.pth"
+    arguments = ["--checkpoint", checkpoint, "--start_epoch", 2, "--epochs", 3, "--lr", 1e-12]
+    run(*arguments, "--without_wandb", "--save_dir", tmp_path / "b")
+    assert [line["epoch"] for line in metrics_of(tmp_path / "b")] == [3]
+    before = read_checkpoint(checkpoint)["model_state_dict"]
+    after = read_checkpoint(tmp_path / "b" / "THUMOS_latest.pth")["model_state_dict"]
+    for name in before:
+        torch.testing.assert_close(before[name], after[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data_dir", "/nowhere/at/all"], "data directory /nowhere/at/all does not exist"),
+        (["--checkpoint", "none.pth", "--test"], "checkpoint none.pth does not exist"),
+        (["--lcs_len", "-1"], "--lcs_len -1: must be >= 1"),
+        (["--save_dir", "/dev/null/x", "--epochs", "1", "--without_wandb"], "cannot write"),
+        (["--lr", "1e30", "--epochs", "9", "--batch_size", "1"], "not finite"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_status_2(
+    run: Run, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    printed = run("--save_dir", tmp_path / "r", "--without_wandb", *arguments, status=2)
+    assert "main_thu.py: error: " in printed
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_a_failed_run_keeps_the_last_good_checkpoint(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    arguments = ["--save_dir", folder, "--without_wandb", "--batch_size", 1, "--epochs", 9]
+    run(*arguments, "--lr", 1e30, status=2)
+    for file in folder.glob("*.pth"):
+        weights = read_checkpoint(file)["model_state_dict"]
+        assert all(tensor.isfinite().all() for tensor in weights.values())
+
+
+def test_the_program_starts_from_a_shell_and_says_where_it_computes(data: Path) -> None:
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "main_thu.py", "--data_dir", str(data / "gone")]
+    found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert "computing on" in found.stdout
+    assert "does not exist" in found.stderr
+    assert "Traceback" not in found.stderr

@@ -1,0 +1,147 @@
+"""wandb: what is logged is read back from its own file; trouble with wandb never stops a run."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+wandb = pytest.importorskip("wandb")
+
+from utils.run_log import RunLog  # noqa: E402
+from utils.wandb_run import WandbRun  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_SILENT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb-config"))
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "wandb-cache"))
+    yield
+    wandb.teardown()
+
+
+def start(folder: Path, **config: Any) -> RunLog:
+    return RunLog(folder, "THUMOS", config, wandb_project="p", wandb_group="g", wandb_name="my run")
+
+
+def records(folder: Path) -> list[Any]:
+    """The records of the only wandb run below a folder, parsed by wandb's own message type."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    return [Record.FromString(chunk) for chunk in log_chunks(file.read_bytes()[7:])]
+
+
+def log_chunks(content: bytes, block: int = 32768) -> Iterator[bytes]:
+    """Records of a LevelDB log, the container of a .wandb file after its 7 bytes of header."""
+    position, parts = 7, b""
+    content = bytes(7) + content
+    while position + 7 <= len(content):
+        if block - position % block < 7:
+            position += block - position % block
+            continue
+        length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
+        parts += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield parts
+            parts = b""
+
+
+def test_losses_map_and_config_are_in_the_offline_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    log = start(folder, lr=1e-4, tiou=[0.1, 0.2])
+    for epoch in (1, 2):
+        metrics = {"loss/total": 3.0 / epoch, "mAP@0.1": 10.0 * epoch, "mAP@0.2": 5.0 * epoch}
+        log.end_epoch(epoch, metrics, None, {"model_state_dict": {}}, {})
+    log.finish()
+
+    history: dict[int, dict[str, str]] = {}
+    config: dict[str, str] = {}
+    names = []
+    for record in records(folder):
+        kind = record.WhichOneof("record_type")
+        if kind == "history":
+            items = {i.key or ".".join(i.nested_key): i.value_json for i in record.history.item}
+            history[record.history.step.num or int(items["_step"])] = items
+        elif kind == "run":
+            names.append((record.run.project, record.run.run_group, record.run.display_name))
+            config |= {item.key: item.value_json for item in record.run.config.update}
+    assert names[0] == ("p", "g", "my run")
+    assert float(config["lr"]) == 1e-4
+    assert config["tiou"].replace(" ", "") == "[0.1,0.2]"
+    for epoch in (1, 2):
+        assert float(history[epoch]["loss/total"]) == 3.0 / epoch
+        assert float(history[epoch]["mAP@0.1"]) == 10.0 * epoch
+        assert float(history[epoch]["mAP@0.2"]) == 5.0 * epoch
+    printed = capsys.readouterr().out
+    assert "wandb has no key" in printed
+    (run_folder,) = folder.glob("wandb/offline-run-*")
+    assert f"wandb sync {run_folder}" in printed
+
+
+def test_no_network_falls_back_to_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, modes = wandb.init, []
+
+    def init(**arguments: Any) -> Any:
+        modes.append(arguments.get("mode"))
+        if arguments.get("mode") != "offline":
+            raise wandb.errors.CommError("no route to host")
+        return real(**arguments)
+
+    monkeypatch.setattr(wandb, "login", lambda **_: True)
+    monkeypatch.setattr(wandb, "init", init)
+    run = WandbRun(tmp_path, {}, "p", "g", "n")
+    run.log(1, {"loss/total": 1.0})
+    run.finish()
+    assert modes == [None, "offline"]
+    printed = capsys.readouterr().out
+    assert "cannot be reached (no route to host)" in printed
+    assert "wandb sync" in printed
+    assert any(record.WhichOneof("record_type") == "history" for record in records(tmp_path))
+
+
+def test_a_crash_of_wandb_is_said_once_and_loses_no_metric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    log = start(tmp_path)
+    assert log.wandb is not None
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise BrokenPipeError("the service process is gone")
+
+    log.wandb.run.log = crash
+    for epoch in (1, 2, 3):
+        log.end_epoch(epoch, {"loss/total": 1.0}, None, {"model_state_dict": {}}, {})
+    log.finish()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+    assert capsys.readouterr().out.count("wandb failed (the service process is gone)") == 1
+
+
+def test_the_mode_that_the_user_chose_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    run = WandbRun(tmp_path, {}, "p", "g", "n")
+    run.log(1, {"loss/total": 1.0})
+    run.finish()
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_wandb_need_not_be_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    run = WandbRun(tmp_path, {}, "p", "g", "n")
+    run.log(1, {"loss/total": 1.0})
+    run.finish()
+    assert "pip install wandb" in capsys.readouterr().out

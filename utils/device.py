@@ -1,0 +1,74 @@
+"""Where and in which precision to compute; the only file that knows about CUDA."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the arithmetic of its matrix products.
+
+    Attributes:
+        torch: the device.
+        precision: "fp32", "tf32" or "bf16".
+    """
+
+    torch: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Context in which matrix products run in bfloat16 if the precision says so."""
+        return torch.autocast(self.torch.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def synchronize(self) -> None:
+        """Waits until the device has done all its work, for timing."""
+        if self.torch.type == "cuda":
+            torch.cuda.synchronize(self.torch)
+
+    def __str__(self) -> str:
+        if self.torch.type == "cuda":
+            return f"{torch.cuda.get_device_name(self.torch)} ({self.torch}), {self.precision}"
+        return f"CPU, {torch.get_num_threads()} threads, {self.precision}"
+
+
+def choose_device(device: str, gpu: str, precision: str) -> Device:
+    """Picks the device of this process and sets torch's precision of matrix products.
+
+    Args:
+        device: "auto" (CUDA when there is one), "cpu" or "cuda".
+        gpu: number of the CUDA device, as the driver counts; the first of a list such as "0,1".
+        precision: "auto" (tf32 on CUDA, as the released code ran there; fp32 on the CPU), "fp32",
+            "tf32" or "bf16".
+
+    Raises:
+        UserError: if there is no CUDA device though one is asked for, no device of this number, or
+            the precision does not exist on the device.
+    """
+    try:
+        number = int(gpu.split(",")[0])
+    except ValueError as error:
+        raise UserError(f"--gpu {gpu!r}: wanted the number of a CUDA device, such as 0") from error
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: torch sees no CUDA device; install a CUDA build of torch and a driver, "
+            "or use --device cpu"
+        )
+    if device == "cpu" or not torch.cuda.is_available():
+        if precision == "tf32":
+            raise UserError("--precision tf32 exists only on CUDA; use fp32 or bf16 on the CPU")
+        return Device(torch.device("cpu"), "fp32" if precision == "auto" else precision)
+    if not 0 <= number < torch.cuda.device_count():
+        raise UserError(
+            f"--gpu {gpu}: this machine has {torch.cuda.device_count()} CUDA devices, "
+            f"numbered from 0 to {torch.cuda.device_count() - 1}"
+        )
+    chosen = torch.device("cuda", number)
+    torch.cuda.set_device(chosen)
+    precision = "tf32" if precision == "auto" else precision
+    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    return Device(chosen, precision)
