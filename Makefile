@@ -1,0 +1,46 @@
+# make demo: the main job on a built-in data set.  make test, make lint: what must pass.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+
+.PHONY: demo test test-slow lint clean
+.DEFAULT_GOAL := help
+.PHONY: help
+help:
+	@echo "make demo       writes a small data set, trains, evaluates (CPU or CUDA)"
+	@echo "make test       the tests; make test-slow: those that take minutes"
+	@echo "make lint       ruff format and check, mypy"
+	@echo "make clean      removes the environment $(VENV)"
+
+# The environment: made once, again only when the lists of packages change.
+$(READY): requirements.txt tests/requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Python 3.10 or newer is needed, found: $$($(PYTHON) --version); say make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check \
+	  -r requirements.txt -r tests/requirements.txt -c constraints.txt
+	@touch $@
+
+DEMO  := data/demo
+TRAIN := $(BIN)/python main_thu.py --data_dir $(DEMO) --num_snippets 128 --without_wandb
+
+demo: $(READY)
+	$(BIN)/python -m dataset.synthetic --output $(DEMO)
+	$(TRAIN) --group baseline --model_name acmnet --epochs 40
+	$(BIN)/python main_thu.py --data_dir $(DEMO) --test --report \
+	  --checkpoint $(DEMO)/save/baseline/acmnet/THUMOS_best.pth
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)
