@@ -7,23 +7,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from dataset.batches import Batch
 from dataset.layout import Split
 from dataset.sampling import uniform_rows
-from models.acmnet import INSTANCE, ACMNet, ACMOutput
-from models.losses import Losses, weighted_sum
+from models.acmnet import INSTANCE, ACMNet
+from models.criteria import Criterion, Terms
+from models.losses import weighted_sum
 from models.scores import VideoScores
 from utils.device import Device
 from utils.errors import UserError
 
-Criterion = Callable[[ACMOutput, Tensor], Losses]
-"""From the output for B videos and their labels (B, C) to the unweighted terms of the loss."""
-
 MOST_SKIPPED_IN_A_ROW = 10
-GRADIENT = "gradient"
+TOTAL, GRADIENT = "total", "gradient"
 
 
 @dataclass
@@ -32,15 +30,26 @@ class EpochReport:
 
     Attributes:
         losses: mean of every unweighted term over the steps that counted, and of `total`.
+        watched: likewise, of what is not minimised.
         skipped: steps left out because a term was not finite, by the name of the term.
     """
 
     losses: dict[str, float]
+    watched: dict[str, float] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+
+    def metrics(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Every number by the name it has in logs, losses as they are and weighted."""
+        return {
+            **{f"loss/{name}": value for name, value in self.losses.items()},
+            **{f"weighted/{n}": weights.get(n, 1.0) * value for n, value in self.losses.items()},
+            **self.watched,
+            **{f"skipped steps/{name}": count for name, count in self.skipped.items()},
+        }
 
 
 def train_one_epoch(
-    net: nn.Module,
+    net: ACMNet,
     criterion: Criterion,
     weights: Mapping[str, float],
     batches: Iterable[Batch],
@@ -72,13 +81,13 @@ def train_one_epoch(
     for batch in batches:
         features = split.features.gather(batch.videos, batch.rows)  # (B, T, D)
         with device.autocast():
-            losses = criterion(net(features), split.labels[batch.videos])
-        total = weighted_sum(losses, weights)
+            terms = criterion(net, features, split.labels[batch.videos], batch.rows)
+        total = weighted_sum(terms.losses, weights)
         optimizer.zero_grad()
         total.backward()
         gradient = torch.stack([p.grad.sum() for p in net.parameters() if p.grad is not None]).sum()
         # Fused Adam leaves out the step on the device where this is 1.
-        optimizer.found_inf = tally.add({**losses, "total": total}, gradient)  # type: ignore[attr-defined]
+        optimizer.found_inf = tally.add(terms, total, gradient)  # type: ignore[attr-defined]
         optimizer.step()
         after_step()
     return tally.report()
@@ -88,33 +97,38 @@ class _Tally:
     """Sums of the terms and counts of what was not finite, kept on the device."""
 
     def __init__(self, device: torch.device) -> None:
-        self.names: list[str] = []
-        self.device = device
-        self.sums = torch.zeros(0, device=device)
-        self.not_finite = torch.zeros(0, device=device)
+        self.losses: list[str] = []
+        self.watched: list[str] = []
+        self.sums = torch.zeros((), device=device)
+        self.not_finite = torch.zeros((), device=device)
         self.steps = torch.zeros((), device=device)
         self.streak = torch.zeros((), device=device)
 
-    def add(self, losses: Losses, gradient: Tensor) -> Tensor:
+    def add(self, terms: Terms, total: Tensor, gradient: Tensor) -> Tensor:
         """Counts a step in; returns 1 (a float scalar) if it must be skipped, else 0."""
-        if not self.names:
-            self.names = [*losses, GRADIENT]
-            self.sums = torch.zeros(len(self.names), device=self.device)
-            self.not_finite = torch.zeros_like(self.sums)
-        terms = torch.stack([*losses.values(), gradient]).detach().float()
-        finite = terms.isfinite()
+        self.losses, self.watched = [*terms.losses, TOTAL, GRADIENT], list(terms.watched)
+        minimised = torch.stack([*terms.losses.values(), total, gradient])
+        watched = [value.to(minimised) for value in terms.watched.values()]
+        values = torch.cat([minimised, torch.stack(watched)]) if watched else minimised
+        values = values.detach().float()
+        finite = values[: len(minimised)].isfinite()
         skip = (~finite.all()) | (self.streak >= MOST_SKIPPED_IN_A_ROW)
-        self.sums += torch.where(skip, 0.0, terms)
-        self.not_finite += ~finite
+        self.sums = self.sums + torch.where(skip, 0.0, values)
+        self.not_finite = self.not_finite + ~finite
         self.steps += ~skip
         self.streak = torch.where(skip, self.streak + 1, 0.0)
         return skip.float()
 
     def report(self) -> EpochReport:
-        bad = dict(zip(self.names, self.not_finite.int().tolist(), strict=True))
-        bad = {name: count for name, count in bad.items() if count}
-        # A bad term spoils the total and the gradient; they are named only if nothing else is.
-        culprits = {n: c for n, c in bad.items() if n not in ("total", GRADIENT)} or bad
+        """The one moment at which the host waits for the device."""
+        if not self.losses:
+            return EpochReport({})
+        means = (self.sums / self.steps.clamp(min=1)).tolist()
+        mean = dict(zip([*self.losses, *self.watched], means, strict=True))
+        counts = zip(self.losses, self.not_finite.int().tolist(), strict=True)
+        bad = {name: count for name, count in counts if count}
+        # A bad term spoils the total and the gradient; these are named only if nothing else is.
+        culprits = {n: c for n, c in bad.items() if n not in (TOTAL, GRADIENT)} or bad
         if self.streak.item() >= MOST_SKIPPED_IN_A_ROW:
             named = ", ".join(f"{name!r} ({count} times)" for name, count in culprits.items())
             raise UserError(
@@ -122,9 +136,8 @@ class _Tally:
                 f"the terms: {named}. Lower --lr or the weight of that term, and look at the "
                 "features; the last checkpoint is intact"
             )
-        means = (self.sums / self.steps.clamp(min=1)).tolist()
-        losses = {n: mean for n, mean in zip(self.names, means, strict=True) if n != GRADIENT}
-        return EpochReport(losses, culprits)
+        losses = {name: mean[name] for name in self.losses if name != GRADIENT}
+        return EpochReport(losses, {name: mean[name] for name in self.watched}, culprits)
 
 
 @torch.inference_mode()

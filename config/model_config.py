@@ -92,7 +92,13 @@ class Config:
     fsd_len: int = contrast(5, "candidate snippets of an FSD sequence", at_least=1)
     lcs_len: int = contrast(30, "candidate snippets of an LCS sequence", at_least=1)
     fc_dim: int = contrast(1024, "channels of the FSD projection, half for matches, half for gaps", at_least=2)
+    gamma: float = contrast(0.1, "temperature of the smooth maximum of FSD; 0 is the plain maximum", at_least=0)
     thres: float = contrast(0.92, "two snippets match in LCS if their cosine exceeds this", at_least=-1, at_most=1)
+    objective: str = contrast("release", "form of the contrasts: that of the released code or of the paper", choices=("release", "paper"))
+    background_candidates: str = contrast("auto", "FSD background: release (ranks that follow the action candidates), attention (highest background attention), low (lowest instance attention); auto is release, with --objective paper low", choices=("auto", "release", "attention", "low"))
+    distinct_candidates: bool = contrast(False, "a snippet is a candidate once however often it was sampled")
+    ranking_eta: float = contrast(0.2, "temperature of the ranking loss of --objective paper", above=0)
+    resample_pairs: bool = contrast(False, "draw negative pairs and snippets anew every epoch, not once")
 
     class_threshold: float = localization(BY_DATASET, "a class is localized if its video score exceeds this, else the best one is", at_least=0, at_most=1)
     cas_thresholds: tuple[float, ...] = localization(BY_DATASET, "thresholds on the class activation sequence", at_least=0, at_most=1)
@@ -118,6 +124,13 @@ class Config:
             raise UserError(
                 f"--start_epoch ({self.start_epoch}) must be less than --epochs ({self.epochs})"
             )
+
+    @property
+    def background(self) -> str:
+        """Which snippets stand for background in FSD, `auto` resolved."""
+        if self.background_candidates != "auto":
+            return self.background_candidates
+        return "low" if self.objective == "paper" else "release"
 
     @property
     def snippet_seconds(self) -> float:

@@ -11,8 +11,8 @@ from config.class_names import THUMOS14
 from dataset.batches import Batch, VideoBatches
 from dataset.layout import Split, read_dataset
 from engine import EpochReport, predict, train_one_epoch
-from models.acmnet import ACMNet, ACMOutput
-from models.losses import Losses, acm_losses
+from models.acmnet import ACMNet
+from models.criteria import ACMCriterion, Terms
 from tests.data_folder import make_data
 from utils.device import choose_device
 from utils.errors import UserError
@@ -40,12 +40,12 @@ class Trainer:
         generator = torch.Generator().manual_seed(1)
         self.batches = VideoBatches(split.features.lengths, 20, 3, generator, torch.device("cpu"))
 
-    def criterion(self, output: ACMOutput, labels: Tensor) -> Losses:
-        losses = acm_losses(output, labels)
+    def criterion(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms:
+        terms = ACMCriterion()(net, features, labels, rows)
         if self.step in self.bad_steps:
-            losses[self.spoilt] = losses[self.spoilt] * torch.nan
+            terms.losses[self.spoilt] = terms.losses[self.spoilt] * torch.nan
         self.step += 1
-        return losses
+        return terms
 
     def epoch(self, batches: list[Batch] | None = None) -> EpochReport:
         return train_one_epoch(
@@ -170,7 +170,7 @@ def test_a_training_step_never_waits_for_the_gpu(splits: dict[str, Split]) -> No
         # the first step sets up libraries; from then on any wait is an error
         torch.cuda.set_sync_debug_mode("error")
 
-    step = partial(train_one_epoch, net, acm_losses, {}, batches, split, optimizer, device)
+    step = partial(train_one_epoch, net, ACMCriterion(), {}, batches, split, optimizer, device)
     try:
         with pytest.raises(RuntimeError, match="synchroniz"):  # only the report at the end waits
             step(after_step)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from utils.checkpoint import save_checkpoint
 from utils.errors import UserError
@@ -45,6 +46,8 @@ class RunLog:
         self.config = dict(config)
         self.best_score = -math.inf
         self.best_epoch = 0
+        self.score_name = ""
+        self.warned = False
         _move_earlier_run(folder, [self.latest, self.best, self.metrics, folder / "config.json"])
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         write_json(folder / "config.json", {**config, "versions": versions}, indent=2)
@@ -56,7 +59,7 @@ class RunLog:
         self,
         epoch: int,
         metrics: Mapping[str, float],
-        score: float | None,
+        score: tuple[str, float] | None,
         model_state: Mapping[str, Any],
         training_state: Mapping[str, Any],
     ) -> None:
@@ -65,7 +68,7 @@ class RunLog:
         Args:
             epoch: counted from 1.
             metrics: by name; values that are not finite become null.
-            score: the number to be the best in, None if the epoch was not evaluated.
+            score: what to be the best in, by name, None if the epoch was not evaluated.
             model_state: what a checkpoint needs for evaluation, `model_state_dict` among it.
             training_state: what `latest` needs besides, to go on from here.
         """
@@ -78,16 +81,42 @@ class RunLog:
         if self.wandb:
             self.wandb.log(epoch, metrics)
         content = {"epoch": epoch, **model_state, "config": self.config}
-        if score is not None and score > self.best_score:
-            self.best_score, self.best_epoch = score, epoch
+        if score and score[1] > self.best_score:
+            self.score_name, self.best_score = score
+            self.best_epoch = epoch
             save_checkpoint(self.best, content)
         best = {"best_score": self.best_score, "best_epoch": self.best_epoch}
         save_checkpoint(self.latest, {**content, **training_state, **best})
+        self._say(epoch, metrics, score)
 
     def finish(self) -> None:
-        """Ends the run in wandb; says how to sync it if it was offline."""
+        """Ends the run in wandb and says where everything is."""
         if self.wandb:
             self.wandb.finish()
+        print(f"checkpoints and metrics: {self.folder}")
+        if self.best_epoch:
+            print(
+                f"best epoch on the test videos: {self.best_epoch}, "
+                f"mAP {self.score_name} {self.best_score:.2f} %"
+            )
+
+    def _say(
+        self, epoch: int, metrics: Mapping[str, float], score: tuple[str, float] | None
+    ) -> None:
+        """One line for an epoch, and what the user should hear once."""
+        line = f"epoch {epoch:4d}   loss {metrics.get('loss/total', math.nan):9.4f}"
+        if score:
+            line += f"   mAP {score[0]} {score[1]:6.2f} %   best {self.best_score:6.2f} %"
+        skipped = sum(v for name, v in metrics.items() if name.startswith("skipped steps/"))
+        if skipped:
+            line += f"   {skipped:g} steps skipped: the loss was not finite"
+        tqdm.write(line)
+        if metrics.get("lcs match share") == 0 and not self.warned:
+            self.warned = True
+            tqdm.write(
+                "warning: no two snippets were as similar as --thres asks, so the LCS contrast "
+                "teaches nothing; lower --thres or train with --without_lcs"
+            )
 
 
 def _move_earlier_run(folder: Path, files: list[Path]) -> None:

@@ -22,7 +22,7 @@ def seed_everything(seed: int) -> torch.Generator:
 
 def random_state(data_generator: torch.Generator) -> dict[str, Any]:
     """State of the generators that a run draws from, as tensors that a checkpoint can hold."""
-    state = {"data": data_generator.get_state(), "torch": torch.get_rng_state()}
+    state: dict[str, Any] = {"data": data_generator.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()
     return state

@@ -1,0 +1,95 @@
+"""Pairs of training videos: of the same classes, and of different ones.
+
+Letters: V videos, C classes, N pairs, T sampled rows.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from dataset.batches import Batch
+from dataset.sampling import random_rows
+from utils.errors import UserError
+
+
+def positive_pairs(labels: Tensor) -> Tensor:
+    """All pairs of videos with the same set of classes: (V, C) 0/1 -> (N, 2) int64, i < j."""
+    same = (labels[:, None] == labels[None]).all(dim=-1)
+    return same.triu(diagonal=1).nonzero()
+
+
+def negative_pairs(labels: Tensor) -> Tensor:
+    """All pairs of videos without a common class: (V, C) 0/1 -> (N, 2) int64, i < j."""
+    return (labels @ labels.T == 0).triu(diagonal=1).nonzero()
+
+
+class PairBatches:
+    """All positive pairs and as many negative ones, in a new order each epoch.
+
+    As in the released code the negative pairs and the rows of every video are drawn once, unless
+    `resample` asks for new ones every epoch. Pairs of videos that share some classes but not all
+    are not used.
+
+    Args:
+        labels: (V, C) 0/1.
+        lengths: (V,) int64, rows of every video.
+        num_snippets: T.
+        batch_size: pairs a step; the last batch of an epoch may be smaller.
+        resample: draws negative pairs and rows anew every epoch.
+        generator: everything is drawn from it.
+        device: where the indices shall be; they move there once an epoch.
+
+    Raises:
+        UserError: if there is no positive or no negative pair.
+    """
+
+    def __init__(
+        self,
+        labels: Tensor,
+        lengths: Tensor,
+        num_snippets: int,
+        batch_size: int,
+        resample: bool,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.positive = positive_pairs(labels.cpu())
+        self.negative = negative_pairs(labels.cpu())
+        if not len(self.positive):
+            raise UserError(
+                f"--ftcl needs pairs of training videos with the same labels; none of the "
+                f"{len(labels)} videos has a partner. Add videos or train without --ftcl"
+            )
+        if not len(self.negative):
+            raise UserError(
+                f"--ftcl needs pairs of training videos without a common label; all "
+                f"{len(labels)} videos share one. Add videos or train without --ftcl"
+            )
+        self.lengths = lengths
+        self.num_snippets = num_snippets
+        self.batch_size = batch_size
+        self.resample = resample
+        self.generator = generator
+        self.device = device
+        self.pairs, self.rows = self._draw()
+
+    def __len__(self) -> int:
+        return -(-len(self.pairs) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.resample:
+            self.pairs, self.rows = self._draw()
+        order = torch.randperm(len(self.pairs), generator=self.generator)
+        pairs = self.pairs[order].to(self.device)
+        rows = self.rows.to(self.device)
+        for start in range(0, len(pairs), self.batch_size):
+            videos = pairs[start : start + self.batch_size].T.flatten()  # first ones, second ones
+            yield Batch(videos, rows[videos])
+
+    def _draw(self) -> tuple[Tensor, Tensor]:
+        """Pairs (N, 2) of videos, and rows (V, T) of every video."""
+        chosen = torch.randperm(len(self.negative), generator=self.generator)
+        negative = self.negative[chosen[: len(self.positive)]]
+        rows = random_rows(self.lengths, self.num_snippets, self.generator)
+        return torch.cat([self.positive, negative]), rows

@@ -1,0 +1,128 @@
+"""What is minimised in each stage: a network, a batch and its labels -> named terms.
+
+Letters: B videos, T snippets, D feature channels, C action classes.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from models.acmnet import ACMNet, ACMOutput
+from models.contrast import (
+    difference_of_means,
+    fsd_scores,
+    halves,
+    lcs_scores,
+    match_cross_entropy,
+    ranking_loss,
+    same_class,
+)
+from models.ftclnet import (
+    FTCLNet,
+    Sequence,
+    action_sequence,
+    background_sequence,
+    first_occurrences,
+)
+from models.losses import Losses, acm_losses
+
+
+class Terms(NamedTuple):
+    """Unweighted scalar losses by name, and scalars that are only watched."""
+
+    losses: Losses
+    watched: dict[str, Tensor]
+
+
+class Criterion(Protocol):
+    """Scores a batch: features (B, T, D), labels (B, C) and sampled rows (B, T) to `Terms`."""
+
+    def __call__(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms: ...
+
+
+@dataclass(frozen=True)
+class ACMCriterion:
+    """The loss of ACM-Net; on pairs, the control without contrasts.
+
+    Attributes:
+        feat_margin: see `acm_losses`.
+    """
+
+    feat_margin: float = 50.0
+
+    def __call__(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms:
+        return Terms(acm_losses(net(features), labels, self.feat_margin), {})
+
+
+@dataclass(frozen=True)
+class FTCLCriterion:
+    """The loss of ACM-Net over all videos plus the contrasts between the videos of each pair.
+
+    The batch holds the first videos of all pairs, then the second ones.
+
+    Attributes:
+        feat_margin: see `acm_losses`.
+        fsd, lcs: which contrasts are used.
+        fsd_len, lcs_len: snippets of their sequences.
+        gamma: temperature of the smooth maximum of FSD; 0 is the plain maximum.
+        threshold: two snippets match in LCS if their cosine exceeds it.
+        objective: "release": negative minus positive pairs, where for FSD a negative pair aligns
+            action with background; "paper": ranking loss for FSD, cross-entropy for LCS.
+        background: which snippets stand for background, see `background_sequence`.
+        distinct: a row counts once among the candidates however often it was sampled.
+        eta: temperature of the ranking loss.
+    """
+
+    feat_margin: float = 50.0
+    fsd: bool = True
+    lcs: bool = True
+    fsd_len: int = 5
+    lcs_len: int = 30
+    gamma: float = 0.1
+    threshold: float = 0.92
+    objective: str = "release"
+    background: str = "release"
+    distinct: bool = False
+    eta: float = 0.2
+
+    def __call__(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms:
+        assert isinstance(net, FTCLNet)
+        output = net(features)
+        terms = Terms(acm_losses(output, labels, self.feat_margin), {})
+        positive = same_class(labels)
+        usable = first_occurrences(rows) if self.distinct else None
+        if self.fsd:
+            terms.losses["fsd"] = self._fsd_loss(net, output, positive, usable)
+        if self.lcs:
+            first, second = halves(action_sequence(output, self.lcs_len, usable))
+            scores = lcs_scores(first, second, self.threshold)
+            if self.objective == "paper":
+                terms.losses["lcs"] = match_cross_entropy(scores, positive)
+            else:
+                terms.losses["lcs"] = difference_of_means(scores.score, positive)
+            terms.watched["lcs match share"] = scores.match_share.mean()
+        return terms
+
+    def _fsd_loss(
+        self, net: FTCLNet, output: ACMOutput, positive: Tensor, usable: Tensor | None
+    ) -> Tensor:
+        def projected(sequence: Sequence) -> tuple[Sequence, Sequence]:
+            return halves(net.project(sequence))
+
+        action, other_action = projected(action_sequence(output, self.fsd_len, usable))
+        background, other_background = projected(
+            background_sequence(output, self.fsd_len, self.background, usable)
+        )
+        if self.objective == "paper":
+            alike = fsd_scores(action, other_action, self.gamma)
+            unlike = (
+                fsd_scores(action, other_background, self.gamma),
+                fsd_scores(background, other_action, self.gamma),
+            )
+            return ranking_loss(alike, unlike, positive, self.eta)
+        partner = Sequence(
+            other_action.snippets.where(positive[:, None, None], other_background.snippets),
+            other_action.lengths.where(positive, other_background.lengths),
+        )
+        return difference_of_means(fsd_scores(action, partner, self.gamma), positive)

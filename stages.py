@@ -1,0 +1,124 @@
+"""What a stage needs, made from the settings: network, batches, criterion, optimizer, protocol.
+
+The first stage trains ACM-Net on videos, the second (`--ftcl`) FTCL-Net on pairs of videos.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from config.model_config import Config
+from dataset.batches import VideoBatches
+from dataset.layout import Dataset, Split
+from dataset.pairs import PairBatches
+from eval.protocol import Protocol
+from models.acmnet import ACMNet
+from models.criteria import ACMCriterion, Criterion, FTCLCriterion
+from models.ftclnet import FTCLNet
+from utils.checkpoint import load_weights
+
+CONTRAST_PARAMETERS = ("feature_trans.", "delete_trans.")  # what FTCL-Net has beyond ACM-Net
+
+
+def make_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> ACMNet:
+    """The network, with the weights of the checkpoint if there is one.
+
+    Raises:
+        UserError: if the checkpoint is of another network or other features.
+    """
+    divisors = (config.ins_topk_seg, config.con_topk_seg, config.bak_topk_seg)
+    size = (data.feature_dim, len(data.classes), config.dropout, divisors)
+    if config.test or not config.ftcl:  # evaluation needs nothing of what FTCL-Net adds
+        net = ACMNet(*size)
+        optional = {"may_have": CONTRAST_PARAMETERS}
+    else:
+        net = FTCLNet(*size, config.fc_dim, separate_gaps=config.objective == "paper")
+        optional = {"may_lack": CONTRAST_PARAMETERS}
+    if checkpoint:
+        load_weights(net, checkpoint["model_state_dict"], Path(config.checkpoint), **optional)
+    elif config.ftcl:
+        print("warning: --ftcl without --checkpoint starts from random weights, not from ACM-Net")
+    return net
+
+
+def make_batches(
+    config: Config, split: Split, generator: torch.Generator, device: torch.device
+) -> VideoBatches | PairBatches:
+    """The batches of every epoch.
+
+    Raises:
+        UserError: with `--ftcl`, if the videos make no positive or no negative pair.
+    """
+    lengths = split.features.lengths
+    if not config.ftcl:
+        return VideoBatches(lengths, config.num_snippets, config.batch_size, generator, device)
+    return PairBatches(
+        split.labels,
+        lengths,
+        config.num_snippets,
+        config.batch_size,
+        config.resample_pairs,
+        generator,
+        device,
+    )
+
+
+def make_criterion(config: Config) -> Criterion:
+    """What is minimised."""
+    if not config.ftcl or (config.without_fsd and config.without_lcs):
+        return ACMCriterion(config.feat_margin)
+    return FTCLCriterion(
+        config.feat_margin,
+        fsd=not config.without_fsd,
+        lcs=not config.without_lcs,
+        fsd_len=config.fsd_len,
+        lcs_len=config.lcs_len,
+        gamma=config.gamma,
+        threshold=config.thres,
+        objective=config.objective,
+        background=config.background,
+        distinct=config.distinct_candidates,
+        eta=config.ranking_eta,
+    )
+
+
+def loss_weights(config: Config) -> dict[str, float]:
+    """Weights of the terms; the cross-entropies, which are not named, count once."""
+    return {
+        "guide": config.loss_lamb_guide,
+        "feature": config.loss_lamb_feat,
+        "sparse": config.loss_lamb_sparse,
+        "fsd": config.loss_lamb_fsd,
+        "lcs": config.loss_lamb_lcs,
+    }
+
+
+def make_optimizer(config: Config, net: ACMNet) -> torch.optim.Adam:
+    """Fused Adam, which can leave out a step on the device (see `engine.train_one_epoch`)."""
+    return torch.optim.Adam(
+        net.parameters(),
+        lr=config.lr,
+        betas=(config.adam_beta1, config.adam_beta2),
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def make_protocol(config: Config, data: Dataset) -> Protocol:
+    """How the scores of the test videos become segments and mAP."""
+    return Protocol(
+        data.database,
+        [video.name for video in data.splits["test"].videos],
+        data.classes,
+        config.tiou,
+        cas_thresholds=config.cas_thresholds,
+        attention_thresholds=config.attention_thresholds,
+        class_threshold=config.class_threshold,
+        upsampling=config.upsampling,
+        outer=config.outer,
+        nms_tiou=config.nms_tiou,
+        nms_offset=config.nms_offset,
+        frames_per_second=config.frames_per_second,
+        snippet_frames=config.snippet_frames,
+    )
