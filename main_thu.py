@@ -26,12 +26,13 @@ from stages import (
     make_network,
     make_optimizer,
     make_protocol,
+    open_run,
+    warn_of_other_data,
 )
 from utils.checkpoint import read_checkpoint
 from utils.device import Device, choose_device
 from utils.errors import command
-from utils.run_log import RunLog
-from utils.seed import random_state, seed_everything
+from utils.seed import random_state, restore_random_state, seed_everything
 
 DESCRIPTION = "Weakly supervised temporal action localization on THUMOS14: trains or evaluates."
 
@@ -43,7 +44,7 @@ def main() -> None:
     checkpoint = read_checkpoint(Path(config.checkpoint)) if config.checkpoint else {}
     if config.test:  # evaluated as it was trained, unless a flag says otherwise
         config = make_config(**{**settings_of(checkpoint), **flags})
-    device = choose_device(config.device, config.gpu, config.precision)
+    device = choose_device(config.device, config.gpu, config.precision, config.deterministic)
     print(f"computing on {device}")
     generator = seed_everything(config.seed)
     data = read_dataset(
@@ -55,6 +56,7 @@ def main() -> None:
     ).to(device.torch)
     net = make_network(config, data, checkpoint).to(device.torch)
     if config.test:
+        warn_of_other_data(checkpoint, data)
         test(config, device, data, net)
     else:
         train(config, device, data, net, generator)
@@ -69,34 +71,26 @@ def train(
     criterion, weights = make_criterion(config), loss_weights(config)
     optimizer = make_optimizer(config, net)
     protocol = make_protocol(config, data)
-    log = RunLog(
-        Path(config.save_dir or Path(config.data_dir, "save", config.group, config.model_name)),
-        config.dataset,
-        config.as_dict(),
-        wandb_project=None if config.without_wandb else config.wandb_project,
-        wandb_group=config.group,
-        wandb_name=config.model_name,
-    )
-    epochs = range(config.start_epoch + 1, config.epochs + 1)
-    with tqdm(total=len(epochs) * len(batches), unit="step") as bar:
+    log, state = open_run(config, data)
+    done = config.start_epoch
+    if state:
+        net.load_state_dict(state["model_state_dict"])
+        optimizer.load_state_dict(state["optimizer"])
+        restore_random_state(state["random"], generator)
+        done = state["epoch"]
+    epochs = range(done + 1, config.epochs + 1)
+    evaluation = None
+    with log, tqdm(total=len(epochs) * len(batches), unit="step") as bar:
         for epoch in epochs:
             start = time.perf_counter()
             report = train_one_epoch(
-                net,
-                criterion,
-                weights,
-                batches,
-                data.splits["train"],
-                optimizer,
-                device,
-                bar.update,
+                net, criterion, weights, batches, train_split, optimizer, device, bar.update
             )
             trained = time.perf_counter()
             metrics = {**report.metrics(weights), "seconds/training": trained - start}
             evaluation = None
             if epoch >= config.start_test_epoch or epoch == config.epochs:
-                scores = predict(net, test_split, config.num_snippets, device)
-                evaluation = protocol(scores)
+                evaluation = protocol(predict(net, test_split, config.num_snippets, device))
                 metrics |= evaluation.metrics()
                 metrics["seconds/evaluation"] = time.perf_counter() - trained
             log.end_epoch(
@@ -106,17 +100,16 @@ def train(
                 {"model_state_dict": net.state_dict(), "network": type(net).__name__},
                 {"optimizer": optimizer.state_dict(), "random": random_state(generator)},
             )
-    log.finish()
-    if evaluation:
-        print(f"last epoch, {config.epochs}:\n{evaluation.text()}")
+    print(evaluation.text() if evaluation else f"the run is finished: {done} epochs are done")
 
 
 def test(config: Config, device: Device, data: Dataset, net: ACMNet) -> None:
     """Evaluates and writes the predictions beside the checkpoint."""
-    split, checkpoint = data.splits["test"], Path(config.checkpoint)
+    split = data.splits["test"]
     with tqdm(total=len(split.videos), desc="scoring", unit="video") as bar:
         scores = predict(net, split, config.num_snippets, device, bar.update)
     evaluation = make_protocol(config, data)(scores)
+    checkpoint = Path(config.checkpoint)
     path = checkpoint.with_name(f"{checkpoint.stem}_predictions.json")
     write_predictions(path, evaluation.detections)
     print(f"{evaluation.text()}\npredictions: {path}")

@@ -1,4 +1,4 @@
-"""What a stage needs, made from the settings: network, batches, criterion, optimizer, protocol.
+"""What a stage needs, made from the settings: network, batches, criterion, optimizer, record.
 
 The first stage trains ACM-Net on videos, the second (`--ftcl`) FTCL-Net on pairs of videos.
 """
@@ -17,6 +17,8 @@ from models.acmnet import ACMNet
 from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import FTCLNet
 from utils.checkpoint import load_weights
+from utils.environment import describe_environment
+from utils.run_log import RunLog, read_resume_point
 
 CONTRAST_PARAMETERS = ("feature_trans.", "delete_trans.")  # what FTCL-Net has beyond ACM-Net
 
@@ -122,3 +124,40 @@ def make_protocol(config: Config, data: Dataset) -> Protocol:
         frames_per_second=config.frames_per_second,
         snippet_frames=config.snippet_frames,
     )
+
+
+def open_run(config: Config, data: Dataset) -> tuple[RunLog, dict[str, Any] | None]:
+    """The record of the run and, with `--resume`, the state to go on from.
+
+    Raises:
+        UserError: if the run cannot be resumed with these settings and data.
+    """
+    folder = Path(config.save_dir or Path(config.data_dir, "save", config.group, config.model_name))
+    settings, identity = config.as_dict(), {"data": data.fingerprint}
+    state = None
+    if config.resume:
+        state = read_resume_point(folder, config.dataset, {**settings, **identity}, config.force)
+    log = RunLog(
+        folder,
+        config.dataset,
+        {**settings, **identity},
+        about=describe_environment(),
+        resumed=state,
+        resuming=config.resume,
+        checkpoint_seconds=config.checkpoint_seconds,
+        wandb_project=None if config.without_wandb else config.wandb_project,
+        wandb_group=config.group,
+        wandb_name=config.model_name,
+    )
+    return log, state
+
+
+def warn_of_other_data(checkpoint: dict[str, Any], data: Dataset) -> None:
+    """Says so if a checkpoint was trained beside other test data than these."""
+    stored = checkpoint.get("config", {}).get("data", {})
+    for part, value in data.fingerprint.items():
+        if part in stored and stored[part] != value:
+            print(
+                f"warning: the {part} data are not those the checkpoint was trained with: "
+                f"{stored[part]} then, {value} now"
+            )

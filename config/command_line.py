@@ -1,4 +1,7 @@
-"""The command line, made from the fields of `Config`."""
+"""The command line, made from the fields of `Config`.
+
+python -m config.command_line > docs/FLAGS.md
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -42,6 +45,24 @@ def parse_flags(
             groups[name] = parser.add_argument_group(name)
         groups[name].add_argument(f"--{setting.name}", **_option(setting))
     return vars(parser.parse_args(arguments))
+
+
+def flags_table() -> str:
+    """All flags as Markdown, one table a group."""
+    lines = ["# Flags of main_thu.py", "", "Made by `python -m config.command_line`.", ""]
+    groups = dict.fromkeys(setting.metadata["group"] for setting in fields(Config))
+    for group in groups:
+        lines += [f"## {group}", "", "| flag | default | range | meaning |", "|---|---|---|---|"]
+        for setting in fields(Config):
+            limits = setting.metadata
+            if limits["group"] != group:
+                continue
+            default = "off" if setting.type is bool else _default_text(setting)
+            allowed = " ".join(map(_show, limits.get("choices", ()))) or range_text(limits)
+            cells = (f"`--{setting.name}`", default, allowed, limits["comment"])
+            lines.append("| " + " | ".join(cells).replace("<", "&lt;") + " |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -88,7 +109,7 @@ def _default_text(setting: "Field[Any]") -> str:
     """The default as `--help` shows it, for every data set and stage that has one of its own."""
     name = setting.name
     if setting.default is not MISSING:
-        return _show(setting.default)
+        return _show(setting.default) or "none"
     if name in STAGES[False]:
         return f"{_show(STAGES[False][name])}, with --ftcl {_show(STAGES[True][name])}"
     texts = {dataset: _show(defaults[name]) for dataset, defaults in DATASETS.items()}
@@ -101,3 +122,7 @@ def _show(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(map(_show, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    print(flags_table(), end="")

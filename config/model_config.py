@@ -55,6 +55,10 @@ class Config:
     device: str = run("auto", "where to compute; auto is CUDA when there is one", choices=("auto", "cpu", "cuda"))
     gpu: str = run("0", "number of the CUDA device, as nvidia-smi counts; unused without CUDA", metavar="N")
     precision: str = run("auto", "arithmetic of the matrix products; auto is tf32 on CUDA, fp32 on the CPU", choices=("auto", "fp32", "tf32", "bf16"))
+    deterministic: bool = run(False, "same bits in every run on CUDA too (slower); the CPU always gives them")
+    resume: bool = run(False, "go on with the run in the folder from its latest checkpoint")
+    force: bool = run(False, "with --resume: go on although settings or data differ from the run's")
+    checkpoint_seconds: float = run(30.0, "write the latest checkpoint at most this often, in seconds; 0 every epoch", at_least=0)
     without_wandb: bool = run(False, "do not log to wandb (metrics.jsonl is always written)")
     wandb_project: str = run("FTCL-Net", "project in wandb", plain=True)
 
@@ -114,6 +118,8 @@ class Config:
     def __post_init__(self) -> None:
         for setting in fields(self):
             _check(f"--{setting.name}", getattr(self, setting.name), setting)
+        if self.test and self.resume:
+            raise UserError("--resume goes on training; it cannot be combined with --test")
         if self.test and not self.checkpoint:
             raise UserError("--test needs --checkpoint FILE: the weights to evaluate")
         if self.fc_dim % 2:

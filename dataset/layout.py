@@ -3,10 +3,12 @@
 train/<video>.npy  test/<video>.npy  gt.json  split_train.txt  split_test.txt
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,15 +36,17 @@ class Split:
         videos: V videos.
         features: rows of the same V videos.
         labels: (V, C) float32, 1 where the class occurs in the video.
+        fingerprint: number of videos and rows, and a hash of names and features.
     """
 
     videos: list[Video]
     features: FeatureStore
     labels: Tensor
+    fingerprint: dict[str, int | str]
 
     def to(self, device: torch.device) -> "Split":
         """The same split with its tensors on another device."""
-        return Split(self.videos, self.features.to(device), self.labels.to(device))
+        return replace(self, features=self.features.to(device), labels=self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,19 @@ class Dataset:
         classes: names in index order.
         database: every annotated video, those outside the splits included.
         splits: "train" and "test", or those asked for.
+        annotations_hash: of gt.json.
     """
 
     classes: tuple[str, ...]
     database: dict[str, Video]
     splits: dict[str, Split]
+    annotations_hash: str
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells this data from other data, as plain values."""
+        splits = {name: split.fingerprint for name, split in self.splits.items()}
+        return {"annotations": self.annotations_hash, **splits}
 
     @property
     def feature_dim(self) -> int:
@@ -67,7 +79,7 @@ class Dataset:
     def to(self, device: torch.device) -> "Dataset":
         """The same data with its tensors on another device."""
         splits = {name: split.to(device) for name, split in self.splits.items()}
-        return Dataset(self.classes, self.database, splits)
+        return replace(self, splits=splits)
 
 
 def read_dataset(
@@ -112,9 +124,11 @@ def read_dataset(
     for split in splits:
         videos = [database[name] for name in names[split]]
         features = join_features([rows for rows in arrays.pop(split) if rows is not None])
-        read[split] = Split(videos, features, _label_matrix(videos, classes))
+        print_of = _fingerprint(names[split], features)
+        read[split] = Split(videos, features, _label_matrix(videos, classes), print_of)
         _compare_durations(split, read[split], snippet_seconds)
-    return Dataset(tuple(classes), database, read)
+    annotations = hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
+    return Dataset(tuple(classes), database, read, annotations)
 
 
 def _check_names(
@@ -170,6 +184,14 @@ def _check_widths(
     for file, width in width_of.items():
         if width != common:
             problems.add(f"{file} has {width} channels, the other files have {common}")
+
+
+def _fingerprint(names: Sequence[str], features: FeatureStore) -> dict[str, int | str]:
+    digest = hashlib.sha256()
+    for name, length in zip(names, features.lengths.tolist(), strict=True):
+        digest.update(f"{name} {length}\n".encode())
+    digest.update(memoryview(features.rows.numpy()))
+    return {"videos": len(names), "rows": len(features.rows), "sha256": digest.hexdigest()}
 
 
 def _label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
-from config.command_line import parse_flags
+from config.command_line import flags_table, parse_flags
 from config.model_config import Config, make_config, settings_of
 from utils.errors import UserError
 
@@ -98,3 +99,8 @@ def test_settings_survive_json_and_those_that_scores_depend_on_come_back() -> No
 def test_settings_of_a_doctored_checkpoint_are_checked(value: object) -> None:
     with pytest.raises(UserError, match="--num_snippets"):
         make_config(**settings_of({"config": {"num_snippets": value}}))
+
+
+def test_the_page_of_flags_is_up_to_date() -> None:
+    page = Path(__file__).parents[1] / "docs" / "FLAGS.md"
+    assert page.read_text() == flags_table(), "run python -m config.command_line > docs/FLAGS.md"

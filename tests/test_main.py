@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from main_thu import main
 from tests.data_folder import make_data
+from tests.program import run_main
 from utils.checkpoint import read_checkpoint
 
 Run = Callable[..., str]
@@ -24,24 +24,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(
-    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """Runs main_thu.py in this process; returns what it printed."""
-
-    def call(*arguments: object, status: int = 0) -> str:
-        given = ["main_thu.py", "--data_dir", data, "--num_snippets", 24, "--device", "cpu"]
-        monkeypatch.setattr(sys, "argv", list(map(str, [*given, *arguments])))
-        found = 0
-        try:
-            main()
-        except SystemExit as end:
-            found = int(end.code or 0)
-        printed = capsys.readouterr()
-        assert found == status, printed.err
-        return printed.out + printed.err
-
-    return call
+def run(data: Path) -> Run:
+    """Runs main_thu.py on the small data set; returns what it printed."""
+    common = ["--data_dir", data, "--num_snippets", 24, "--device", "cpu"]
+    return lambda *flags, status=0: run_main([*common, *flags], status)
 
 
 def metrics_of(folder: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def start(folder: Path, **config: Any) -> RunLog:
 
 def records(folder: Path) -> list[Any]:
     """The records of the only wandb run below a folder, parsed by wandb's own message type."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     return [Record.FromString(chunk) for chunk in log_chunks(file.read_bytes()[7:])]
@@ -56,11 +56,10 @@ def test_losses_map_and_config_are_in_the_offline_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    log = start(folder, lr=1e-4, tiou=[0.1, 0.2])
-    for epoch in (1, 2):
-        metrics = {"loss/total": 3.0 / epoch, "mAP@0.1": 10.0 * epoch, "mAP@0.2": 5.0 * epoch}
-        log.end_epoch(epoch, metrics, None, {"model_state_dict": {}}, {})
-    log.finish()
+    with start(folder, lr=1e-4, tiou=[0.1, 0.2]) as log:
+        for epoch in (1, 2):
+            metrics = {"loss/total": 3.0 / epoch, "mAP@0.1": 10.0 * epoch, "mAP@0.2": 5.0 * epoch}
+            log.end_epoch(epoch, metrics, None, {"model_state_dict": {}}, {})
 
     history: dict[int, dict[str, str]] = {}
     config: dict[str, str] = {}
@@ -120,9 +119,9 @@ def test_a_crash_of_wandb_is_said_once_and_loses_no_metric(
         raise BrokenPipeError("the service process is gone")
 
     log.wandb.run.log = crash
-    for epoch in (1, 2, 3):
-        log.end_epoch(epoch, {"loss/total": 1.0}, None, {"model_state_dict": {}}, {})
-    log.finish()
+    with log:
+        for epoch in (1, 2, 3):
+            log.end_epoch(epoch, {"loss/total": 1.0}, None, {"model_state_dict": {}}, {})
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
     assert capsys.readouterr().out.count("wandb failed (the service process is gone)") == 1
 

@@ -1,5 +1,6 @@
 """Where and in which precision to compute; the only file that knows about CUDA."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class Device:
         return f"CPU, {torch.get_num_threads()} threads, {self.precision}"
 
 
-def choose_device(device: str, gpu: str, precision: str) -> Device:
+def choose_device(device: str, gpu: str, precision: str, deterministic: bool = False) -> Device:
     """Picks the device of this process and sets torch's precision of matrix products.
 
     Args:
@@ -43,6 +44,7 @@ def choose_device(device: str, gpu: str, precision: str) -> Device:
         gpu: number of the CUDA device, as the driver counts; the first of a list such as "0,1".
         precision: "auto" (tf32 on CUDA, as the released code ran there; fp32 on the CPU), "fp32",
             "tf32" or "bf16".
+        deterministic: only algorithms that give the same bits every time; on the CPU they all do.
 
     Raises:
         UserError: if there is no CUDA device though one is asked for, no device of this number, or
@@ -66,6 +68,9 @@ def choose_device(device: str, gpu: str, precision: str) -> Device:
             f"--gpu {gpu}: this machine has {torch.cuda.device_count()} CUDA devices, "
             f"numbered from 0 to {torch.cuda.device_count() - 1}"
         )
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for
+        torch.use_deterministic_algorithms(True)
     chosen = torch.device("cuda", number)
     torch.cuda.set_device(chosen)
     precision = "tf32" if precision == "auto" else precision

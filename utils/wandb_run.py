@@ -16,12 +16,20 @@ class WandbRun:
         folder: wandb keeps its files in `<folder>/wandb`.
         config: settings of the run.
         project, group, name: of the run.
+        run_id: of the run to continue; None for a new one.
     """
 
     def __init__(
-        self, folder: Path, config: Mapping[str, Any], project: str, group: str, name: str
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        project: str,
+        group: str,
+        name: str,
+        run_id: str | None = None,
     ) -> None:
         self.run: Any = None
+        self.run_id = run_id
         try:
             import wandb
         except ImportError:
@@ -35,8 +43,11 @@ class WandbRun:
             "config": dict(config),
             "settings": wandb.Settings(console="off", init_timeout=20, silent=True),
         }
+        if run_id:
+            arguments |= {"id": run_id, "resume": "allow"}
         try:
             self.run = self._start(wandb, arguments)
+            self.run_id = self.run.id
         except Exception as error:  # of many kinds, none of which may stop a training
             self._give_up(error)
 
@@ -44,10 +55,10 @@ class WandbRun:
         """Sends the metrics of an epoch."""
         self._try(lambda run: run.log(dict(metrics), step=epoch))
 
-    def finish(self) -> None:
+    def finish(self, exit_code: int = 0) -> None:
         """Ends the run; says how to sync it later if it was offline."""
         run = self.run
-        self._try(lambda run: run.finish())
+        self._try(lambda run: run.finish(exit_code=exit_code))
         if self.run is not None and run.settings.mode == "offline":
             _say(f"to send this run to wandb later: wandb sync {Path(run.dir).parent}")
 

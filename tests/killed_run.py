@@ -1,0 +1,78 @@
+"""Runs main_thu.py and kills its own process with SIGKILL at a chosen moment.
+
+    python tests/killed_run.py POINT COUNT [flags of main_thu.py]
+
+POINT: `write` (half of a checkpoint is written), `fsync` (all of it, not yet renamed), `rename`
+(just renamed), `metrics` (an epoch is logged, its checkpoint not begun), `step` (inside an epoch).
+COUNT: at the how-manieth time.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+
+import engine
+import utils.run_log
+from main_thu import main
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def countdown(count: int, function: Callable[..., Any], before: bool) -> Callable[..., Any]:
+    """The function, but the process dies before or after its count-th call."""
+    calls = 0
+
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if before and calls == count:
+            kill()
+        result = function(*arguments, **keywords)
+        if not before and calls == count:
+            kill()
+        return result
+
+    return counted
+
+
+def half_saved(count: int) -> Callable[..., Any]:
+    """torch.save, but at the count-th call half of the file is written, then the process dies."""
+    calls, save = 0, torch.save
+
+    def saved(content: Any, file: Any) -> None:
+        nonlocal calls
+        calls += 1
+        save(content, file)
+        if calls == count:
+            file.flush()
+            file.truncate(file.tell() // 2)
+            kill()
+
+    return saved
+
+
+if __name__ == "__main__":
+    point, count = sys.argv[1], int(sys.argv[2])
+    del sys.argv[1:3]
+    if point == "write":
+        torch.save = half_saved(count)
+    elif point == "fsync":
+        os.fsync = countdown(count, os.fsync, before=False)
+    elif point == "rename":
+        os.replace = countdown(count, os.replace, before=False)
+    elif point == "metrics":
+        utils.run_log.save_checkpoint = countdown(count, utils.run_log.save_checkpoint, before=True)
+    elif point == "step":
+        engine.weighted_sum = countdown(count, engine.weighted_sum, before=True)
+    else:
+        sys.exit(f"unknown point {point}")
+    main()

@@ -1,0 +1,198 @@
+"""A run can be stopped anywhere: the resumed run gives the same bits as one never stopped."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.data_folder import make_data
+from tests.program import run_main
+from utils.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).parents[1]
+EPOCHS = 5
+STAGES = {"acmnet": ["--lr", "3e-3"], "ftcl": ["--ftcl", "--resample_pairs", "--fc_dim", "8"]}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data") / "thumos", train=12, test=7)
+
+
+def command(data: Path, folder: Path, stage: str, *more: str) -> list[str]:
+    flags = ["--data_dir", str(data), "--save_dir", str(folder), "--num_snippets", "24"]
+    flags += ["--device", "cpu", "--without_wandb", "--checkpoint_seconds", "0"]
+    return [*flags, "--epochs", str(EPOCHS), *STAGES[stage], *more]
+
+
+def start(script: list[str], arguments: list[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *script, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", status: int) -> str:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == status, err
+    return out + err
+
+
+def run(data: Path, folder: Path, stage: str, *more: str, status: int = 0) -> str:
+    return run_main(command(data, folder, stage, *more), status)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    for stage in STAGES:
+        run(data, folder / stage, stage)
+    return {stage: folder / stage for stage in STAGES}
+
+
+def without_times(metrics: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith("seconds/")} for line in lines]
+
+
+def assert_same(folder: Path, expected: Path) -> None:
+    """The same bits in weights and optimizer of both checkpoints, and the same metrics."""
+    assert without_times(folder / "metrics.jsonl") == without_times(expected / "metrics.jsonl")
+    assert len(without_times(folder / "metrics.jsonl")) == EPOCHS
+    for name in ("THUMOS_latest.pth", "THUMOS_best.pth"):
+        found, wanted = read_checkpoint(folder / name), read_checkpoint(expected / name)
+        assert found["epoch"] == wanted["epoch"]
+        for part in {"model_state_dict", "optimizer", "random", "best"} & wanted.keys():
+            assert_equal(found[part], wanted[part])
+    assert not list(folder.glob(".*.tmp"))
+
+
+def assert_equal(found: Any, wanted: Any) -> None:
+    if isinstance(wanted, torch.Tensor):
+        assert found.equal(wanted)
+    elif isinstance(wanted, dict):
+        assert found.keys() == wanted.keys()
+        for key in wanted:
+            assert_equal(found[key], wanted[key])
+    elif isinstance(wanted, list | tuple):
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            assert_equal(one, other)
+    else:
+        assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("stage", "point", "count"), [("acmnet", "write", 4), ("ftcl", "metrics", 3)]
+)
+def test_a_killed_run_resumes_to_the_same_bits(
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path], stage: str, point: str, count: int
+) -> None:
+    folder = tmp_path / "run"
+    killed = ["tests/killed_run.py", point, str(count)]
+    finish(start(killed, command(data, folder, stage)), -signal.SIGKILL)
+    run(data, folder, stage, "--resume")
+    assert_same(folder, uninterrupted[stage])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", list(STAGES))
+@pytest.mark.parametrize("point", ["write", "fsync", "rename", "metrics", "step"])
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_run_killed_at_any_point_resumes_to_the_same_bits(
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path], stage: str, point: str, count: int
+) -> None:
+    test_a_killed_run_resumes_to_the_same_bits(data, tmp_path, uninterrupted, stage, point, count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_a_run_killed_again_and_again_at_random_moments_gives_the_same_bits(
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path], stage: str
+) -> None:
+    folder, moments = tmp_path / "run", random.Random(0)
+    for _ in range(20):
+        more = ["--resume"] if (folder / "config.json").exists() else []
+        process = start(["main_thu.py"], command(data, folder, stage, *more))
+        wait_for_lines(process, folder, moments.randint(0, EPOCHS - 1))
+        time.sleep(moments.random() * 0.3)
+        process.kill()
+        process.communicate()
+    run(data, folder, stage, "--resume")
+    assert_same(folder, uninterrupted[stage])
+
+
+def wait_for_lines(process: "subprocess.Popen[str]", folder: Path, lines: int) -> None:
+    """Waits until so many epochs are logged, or the run has begun, or the process has ended."""
+    wanted = folder / ("metrics.jsonl" if lines else "config.json")
+    while process.poll() is None:
+        if wanted.exists() and len(wanted.read_text().splitlines()) >= lines:
+            return
+        time.sleep(0.01)
+
+
+def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_bits(
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path]
+) -> None:
+    folder = tmp_path / "run"
+    # no checkpoint is due for an hour: what is there after Ctrl-C was saved by it
+    hour = ["--checkpoint_seconds", "3600"]
+    process = start(["main_thu.py"], command(data, folder, "acmnet", *hour))
+    wait_for_lines(process, folder, 2)
+    process.send_signal(signal.SIGINT)
+    printed = finish(process, 130)
+    assert "--resume" in printed
+    assert "Traceback" not in printed
+    assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] >= 2
+    run(data, folder, "acmnet", "--resume")
+    assert_same(folder, uninterrupted["acmnet"])
+
+
+def test_a_finished_run_says_so_and_changes_nothing(
+    data: Path, uninterrupted: dict[str, Path]
+) -> None:
+    folder = uninterrupted["acmnet"]
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
+    assert "the run is finished: 5 epochs are done" in run(data, folder, "acmnet", "--resume")
+    assert before == {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".json"}
+
+
+def test_other_settings_or_data_are_refused_unless_forced(
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path]
+) -> None:
+    folder = uninterrupted["acmnet"]
+    printed = run(data, folder, "acmnet", "--resume", "--epochs", "6", "--dropout", "0.5", status=2)
+    assert "epochs: 5 before, 6 now" in printed
+    assert "dropout: 0.7 before, 0.5 now" in printed
+    other = make_data(tmp_path / "other", train=12, test=7, seed=1)
+    assert "data: {" in run(other, folder, "acmnet", "--resume", status=2)
+    assert "there is no run in" in run(data, tmp_path / "none", "acmnet", "--resume", status=2)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in folder.iterdir():
+        os.link(path, copy / path.name)
+    run(data, copy, "acmnet", "--resume", "--epochs", "6", "--force")
+    assert [line["epoch"] for line in without_times(copy / "metrics.jsonl")] == list(range(1, 7))
+
+
+def test_testing_on_other_data_warns(
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path]
+) -> None:
+    other = make_data(tmp_path / "other", train=12, test=7, seed=1)
+    checkpoint = tmp_path / "f.pth"
+    os.link(uninterrupted["acmnet"] / "THUMOS_latest.pth", checkpoint)
+    for folder, warned in ((data, False), (other, True)):
+        flags = ["--data_dir", str(folder), "--test", "--checkpoint", str(checkpoint)]
+        printed = run_main(flags)
+        assert ("warning: the test data are not those" in printed) is warned
