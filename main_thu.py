@@ -18,6 +18,7 @@ from config.model_config import Config, make_config, settings_of
 from dataset.layout import Dataset, read_dataset
 from engine import predict, train_one_epoch
 from eval.predictions import write_predictions
+from eval.report import write_report
 from models.acmnet import ACMNet
 from stages import (
     loss_weights,
@@ -108,11 +109,23 @@ def test(config: Config, device: Device, data: Dataset, net: ACMNet) -> None:
     split = data.splits["test"]
     with tqdm(total=len(split.videos), desc="scoring", unit="video") as bar:
         scores = predict(net, split, config.num_snippets, device, bar.update)
-    evaluation = make_protocol(config, data)(scores)
+    protocol = make_protocol(config, data)
+    evaluation = protocol(scores)
     checkpoint = Path(config.checkpoint)
     path = checkpoint.with_name(f"{checkpoint.stem}_predictions.json")
     write_predictions(path, evaluation.detections)
     print(f"{evaluation.text()}\npredictions: {path}")
+    if config.report:
+        page = write_report(
+            checkpoint.with_name(f"{checkpoint.stem}_report"),
+            evaluation,
+            scores,
+            protocol.truth,
+            title=str(checkpoint),
+            settings=config.as_dict(),
+            snippet_seconds=config.snippet_seconds,
+        )
+        print(f"report: {page}")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ class Config:
     seed: int = run(0, "seed of every random generator", at_least=0, below=2**63)
     checkpoint: str = run("", "file with weights to start from or, with --test, to evaluate: ours or the release's", metavar="FILE")
     test: bool = run(False, "evaluate --checkpoint and write its predictions, do not train")
+    report: bool = run(False, "with --test: also write a page with tables and timelines of videos")
     ftcl: bool = run(False, "train FTCL-Net (second stage) instead of ACM-Net")
     device: str = run("auto", "where to compute; auto is CUDA when there is one", choices=("auto", "cpu", "cuda"))
     gpu: str = run("0", "number of the CUDA device, as nvidia-smi counts; unused without CUDA", metavar="N")
@@ -120,6 +121,8 @@ class Config:
             _check(f"--{setting.name}", getattr(self, setting.name), setting)
         if self.test and self.resume:
             raise UserError("--resume goes on training; it cannot be combined with --test")
+        if self.report and not self.test:
+            raise UserError("--report needs --test --checkpoint FILE: it shows an evaluation")
         if self.test and not self.checkpoint:
             raise UserError("--test needs --checkpoint FILE: the weights to evaluate")
         if self.fc_dim % 2:

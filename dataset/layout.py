@@ -190,7 +190,7 @@ def _fingerprint(names: Sequence[str], features: FeatureStore) -> dict[str, int 
     digest = hashlib.sha256()
     for name, length in zip(names, features.lengths.tolist(), strict=True):
         digest.update(f"{name} {length}\n".encode())
-    digest.update(memoryview(features.rows.numpy()))
+    digest.update(features.rows.numpy().data)
     return {"videos": len(names), "rows": len(features.rows), "sha256": digest.hexdigest()}
 
 

@@ -45,6 +45,11 @@ class Segments:
             self.score[rows],
         )
 
+    def of_video(self, name: str) -> "Segments":
+        """The rows of one video; none if the table does not have it."""
+        number = self.videos.index(name) if name in self.videos else -1
+        return self.take(self.video == number)
+
 
 def segments_from_rows(
     videos: Sequence[str],

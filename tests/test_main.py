@@ -83,6 +83,15 @@ def test_the_settings_of_the_checkpoint_hold_unless_a_flag_says_otherwise(
     assert "tIoU   0.7\n" in run("--test", "--checkpoint", checkpoint, "--tiou", 0.7)
 
 
+def test_a_report_can_be_written_beside_the_predictions(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run("--epochs", 2, "--without_wandb", "--save_dir", folder, "--lr", 3e-3)
+    printed = run("--test", "--report", "--checkpoint", folder / "THUMOS_best.pth")
+    page = folder / "THUMOS_best_report" / "report.html"
+    assert f"report: {page}" in printed
+    assert "video_test_0000000" in page.read_text()
+
+
 def test_the_same_seed_gives_the_same_bits(run: Run, tmp_path: Path) -> None:
     weights = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

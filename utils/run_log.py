@@ -18,7 +18,15 @@ from utils.wandb_run import WandbRun
 
 # What may differ between a run and its continuation: it changes no number, or nothing but where.
 FREE_TO_DIFFER = {
-    *("resume", "force", "num_workers", "without_wandb", "wandb_project", "checkpoint_seconds"),
+    *(
+        "resume",
+        "force",
+        "report",
+        "num_workers",
+        "without_wandb",
+        "wandb_project",
+        "checkpoint_seconds",
+    ),
     *("data_dir", "save_dir", "device", "gpu"),
 }
 
