@@ -8,8 +8,8 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from config.class_names import CLASS_NAMES
@@ -19,7 +19,7 @@ from dataset.layout import Dataset, read_dataset
 from engine import predict, train_one_epoch
 from eval.predictions import write_predictions
 from eval.report import write_report
-from models.acmnet import ACMNet
+from eval.summary import as_text, spread, summary
 from stages import (
     loss_weights,
     make_batches,
@@ -42,12 +42,12 @@ DESCRIPTION = "Weakly supervised temporal action localization on THUMOS14: train
 def main() -> None:
     flags = parse_flags("main_thu.py", DESCRIPTION)
     config = make_config(**flags)
-    checkpoint = read_checkpoint(Path(config.checkpoint)) if config.checkpoint else {}
+    runs = config.one_a_seed()
+    starts = [read_checkpoint(Path(run.checkpoint)) if run.checkpoint else {} for run in runs]
     if config.test:  # evaluated as it was trained, unless a flag says otherwise
-        config = make_config(**{**settings_of(checkpoint), **flags})
+        config = make_config(**{**settings_of(starts[0]), **flags})
     device = choose_device(config.device, config.gpu, config.precision, config.deterministic)
     print(f"computing on {device}")
-    generator = seed_everything(config.seed)
     data = read_dataset(
         Path(config.data_dir),
         CLASS_NAMES[config.dataset],
@@ -55,18 +55,20 @@ def main() -> None:
         snippet_seconds=config.snippet_seconds,
         workers=config.num_workers,
     ).to(device.torch)
-    net = make_network(config, data, checkpoint).to(device.torch)
     if config.test:
-        warn_of_other_data(checkpoint, data)
-        test(config, device, data, net)
-    else:
-        train(config, device, data, net, generator)
+        test(config, device, data, starts[0])
+        return
+    for run, start in zip(runs, starts, strict=True):
+        train(run, device, data, start)
+    if len(runs) > 1:
+        table = summary({f"seed {run.seed}": run.run_folder for run in runs})
+        print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")
 
 
-def train(
-    config: Config, device: Device, data: Dataset, net: ACMNet, generator: torch.Generator
-) -> None:
+def train(config: Config, device: Device, data: Dataset, checkpoint: dict[str, Any]) -> None:
     """Trains for all epochs; evaluates, logs and saves after each."""
+    generator = seed_everything(config.seed)
+    net = make_network(config, data, checkpoint).to(device.torch)
     train_split, test_split = data.splits["train"], data.splits["test"]
     batches = make_batches(config, train_split, generator, device.torch)
     criterion, weights = make_criterion(config), loss_weights(config)
@@ -83,12 +85,12 @@ def train(
     evaluation = None
     with log, tqdm(total=len(epochs) * len(batches), unit="step") as bar:
         for epoch in epochs:
-            start = time.perf_counter()
+            began = time.perf_counter()
             report = train_one_epoch(
                 net, criterion, weights, batches, train_split, optimizer, device, bar.update
             )
             trained = time.perf_counter()
-            metrics = {**report.metrics(weights), "seconds/training": trained - start}
+            metrics = {**report.metrics(weights), "seconds/training": trained - began}
             evaluation = None
             if epoch >= config.start_test_epoch or epoch == config.epochs:
                 evaluation = protocol(predict(net, test_split, config.num_snippets, device))
@@ -104,24 +106,26 @@ def train(
     print(evaluation.text() if evaluation else f"the run is finished: {done} epochs are done")
 
 
-def test(config: Config, device: Device, data: Dataset, net: ACMNet) -> None:
+def test(config: Config, device: Device, data: Dataset, checkpoint: dict[str, Any]) -> None:
     """Evaluates and writes the predictions beside the checkpoint."""
+    warn_of_other_data(checkpoint, data)
+    net = make_network(config, data, checkpoint).to(device.torch)
     split = data.splits["test"]
     with tqdm(total=len(split.videos), desc="scoring", unit="video") as bar:
         scores = predict(net, split, config.num_snippets, device, bar.update)
     protocol = make_protocol(config, data)
     evaluation = protocol(scores)
-    checkpoint = Path(config.checkpoint)
-    path = checkpoint.with_name(f"{checkpoint.stem}_predictions.json")
+    file = Path(config.checkpoint)
+    path = file.with_name(f"{file.stem}_predictions.json")
     write_predictions(path, evaluation.detections)
     print(f"{evaluation.text()}\npredictions: {path}")
     if config.report:
         page = write_report(
-            checkpoint.with_name(f"{checkpoint.stem}_report"),
+            file.with_name(f"{file.stem}_report"),
             evaluation,
             scores,
             protocol.truth,
-            title=str(checkpoint),
+            title=str(file),
             settings=config.as_dict(),
             snippet_seconds=config.snippet_seconds,
         )

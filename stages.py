@@ -132,7 +132,7 @@ def open_run(config: Config, data: Dataset) -> tuple[RunLog, dict[str, Any] | No
     Raises:
         UserError: if the run cannot be resumed with these settings and data.
     """
-    folder = Path(config.save_dir or Path(config.data_dir, "save", config.group, config.model_name))
+    folder = config.run_folder
     settings, identity = config.as_dict(), {"data": data.fingerprint}
     state = None
     if config.resume:

@@ -7,7 +7,8 @@ A value that depends on the data set or on the stage has no default in its line 
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from utils.errors import UserError
@@ -49,7 +50,8 @@ class Config:
     group: str = run("baseline", "group of runs: folder below <data_dir>/save and group in wandb", plain=True)
     model_name: str = run("acmnet", "name of the run: folder below the group and name in wandb", plain=True)
     seed: int = run(0, "seed of every random generator", at_least=0, below=2**63)
-    checkpoint: str = run("", "file with weights to start from or, with --test, to evaluate: ours or the release's", metavar="FILE")
+    seeds: tuple[int, ...] = run((), "train once for each of these seeds, in folders seed-N of the run's, and compare", at_least=0, below=2**63)
+    checkpoint: str = run("", "file with weights to start from or, with --test, to evaluate: ours or the release's; {seed} in it stands for the seed", metavar="FILE")
     test: bool = run(False, "evaluate --checkpoint and write its predictions, do not train")
     report: bool = run(False, "with --test: also write a page with tables and timelines of videos")
     ftcl: bool = run(False, "train FTCL-Net (second stage) instead of ACM-Net")
@@ -121,6 +123,8 @@ class Config:
             _check(f"--{setting.name}", getattr(self, setting.name), setting)
         if self.test and self.resume:
             raise UserError("--resume goes on training; it cannot be combined with --test")
+        if self.seeds and (self.test or len(set(self.seeds)) < len(self.seeds)):
+            raise UserError("--seeds: wanted different seeds to train with, and no --test")
         if self.report and not self.test:
             raise UserError("--report needs --test --checkpoint FILE: it shows an evaluation")
         if self.test and not self.checkpoint:
@@ -145,6 +149,25 @@ class Config:
     def snippet_seconds(self) -> float:
         """Seconds between the starts of neighbouring snippets."""
         return self.snippet_frames / self.frames_per_second
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run leaves its checkpoints and logs."""
+        return Path(self.save_dir or Path(self.data_dir, "save", self.group, self.model_name))
+
+    def one_a_seed(self) -> list["Config"]:
+        """This run, or with `--seeds` one for each seed, each with a folder of its own."""
+        return [
+            replace(
+                self,
+                seeds=(),
+                seed=seed,
+                save_dir=str(self.run_folder / f"seed-{seed}") if self.seeds else self.save_dir,
+                model_name=f"{self.model_name}-seed-{seed}" if self.seeds else self.model_name,
+                checkpoint=self.checkpoint.replace("{seed}", str(seed)),
+            )
+            for seed in self.seeds or (self.seed,)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for JSON and checkpoints."""
@@ -233,7 +256,7 @@ def _check(flag: str, values: Any, setting: "Field[Any]") -> None:
     limits = setting.metadata
     several = get_origin(setting.type) is tuple
     kind: Any = get_args(setting.type)[0] if several else setting.type
-    if several and not (isinstance(values, tuple) and values):
+    if several and not (isinstance(values, tuple) and (values or setting.default == ())):
         raise UserError(f"{flag} {values!r}: wanted at least one value")
     for value in values if several else (values,):
         fits = isinstance(value, (int, float) if kind is float else kind)

@@ -170,3 +170,26 @@ def test_the_program_starts_from_a_shell_and_says_where_it_computes(data: Path) 
     assert "computing on" in found.stdout
     assert "does not exist" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_several_seeds_are_trained_and_compared(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    printed = run("--epochs", 2, "--without_wandb", "--save_dir", folder, "--seeds", 3, 1, 2)
+    finals = []
+    for seed in (3, 1, 2):
+        assert read_checkpoint(folder / f"seed-{seed}" / "THUMOS_latest.pth")["epoch"] == 2
+        finals.append(metrics_of(folder / f"seed-{seed}")[-1]["average .1-.7"])
+        assert f"seed {seed} " in printed
+    rows = {line.split()[0]: line.split() for line in printed.splitlines() if line.split()}
+    for name, value in (("mean", np.mean(finals)), ("std", np.std(finals, ddof=1))):
+        assert f"{value:.2f}" in rows[name]
+    run("--epochs", 2, "--without_wandb", "--save_dir", tmp_path / "alone", "--seed", 1)
+    alone = read_checkpoint(tmp_path / "alone" / "THUMOS_latest.pth")["model_state_dict"]
+    among = read_checkpoint(folder / "seed-1" / "THUMOS_latest.pth")["model_state_dict"]
+    assert all(tensor.equal(among[name]) for name, tensor in alone.items())
+
+    arguments = ["--ftcl", "--fc_dim", 8, "--epochs", 1, "--without_wandb", "--seeds", 1, 2]
+    pattern = folder / "seed-{seed}" / "THUMOS_latest.pth"
+    run(*arguments, "--checkpoint", pattern, "--save_dir", tmp_path / "second")
+    config = json.loads((tmp_path / "second" / "seed-2" / "config.json").read_text())
+    assert config["checkpoint"].endswith("seed-2/THUMOS_latest.pth")
