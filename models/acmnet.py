@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.temporal_conv import TemporalConv
+
 INSTANCE, CONTEXT, BACKGROUND = range(3)  # the branches, in the order of every tensor
 
 
@@ -35,24 +37,6 @@ class ACMOutput(NamedTuple):
     def branch_cas(self, branch: int) -> Tensor:
         """(B, T, C + 1) class activation sequence of one branch, softmax over the classes."""
         return (self.cas_logits * self.attention[..., branch : branch + 1]).softmax(dim=-1)
-
-
-class TemporalConv(nn.Conv1d):
-    """Convolution over time of (B, T, D) input, zero-padded to the same length.
-
-    Has the weights of a `Conv1d` and computes one matrix product a tap: on the CPU, and for the
-    gradient of the weights, that is faster than the convolution, and no transposed copy is made.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        taps = self.weight.permute(2, 1, 0)  # (kernel, D_in, D_out)
-        reach = len(taps) // 2
-        padded = F.pad(x, (0, 0, reach, reach))
-        total = F.linear(x, self.weight[:, :, reach], self.bias)
-        for tap, weight in enumerate(taps):
-            if tap != reach:
-                total = total + padded[:, tap : tap + x.shape[1]] @ weight
-        return total
 
 
 class ACMNet(nn.Module):

@@ -9,6 +9,7 @@ import pytest
 
 wandb = pytest.importorskip("wandb")
 
+from utils.checkpoint import read_checkpoint  # noqa: E402
 from utils.run_log import RunLog  # noqa: E402
 from utils.wandb_run import WandbRun  # noqa: E402
 
@@ -144,3 +145,25 @@ def test_wandb_need_not_be_installed(
     run.log(1, {"loss/total": 1.0})
     run.finish()
     assert "pip install wandb" in capsys.readouterr().out
+
+
+def test_a_resumed_run_continues_the_same_wandb_run(tmp_path: Path) -> None:
+    with start(tmp_path) as log:
+        log.end_epoch(1, {"loss/total": 2.0}, None, {"model_state_dict": {}}, {})
+    latest = read_checkpoint(tmp_path / "THUMOS_latest.pth")
+    assert latest["wandb"]
+    again = RunLog(
+        tmp_path,
+        "THUMOS",
+        {},
+        resumed=latest,
+        resuming=True,
+        wandb_project="p",
+        wandb_group="g",
+        wandb_name="my run",
+    )
+    with again as log:
+        log.end_epoch(2, {"loss/total": 1.0}, None, {"model_state_dict": {}}, {})
+    files = {path.name for path in tmp_path.glob("wandb/offline-run-*/run-*.wandb")}
+    assert files == {f"run-{latest['wandb']}.wandb"}
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
