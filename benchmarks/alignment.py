@@ -1,0 +1,191 @@
+"""Speed and memory of FSD and LCS against a loop over the cells, forward and backward, one thread.
+
+    python benchmarks/alignment.py                  the loop where it takes seconds
+    python benchmarks/alignment.py --full           the loop for every size
+    python benchmarks/alignment.py --device cuda    with a column for that device
+
+Values and gradients of both are compared first, and again for every size that the loop runs.
+
+Time: medians of repeated runs; the loop runs once where it takes longer than a second. Memory: the
+highest resident memory of the process during one run, less what it held before (Linux only; pages
+that torch or Python already hold are not counted, so the smallest sizes show 0); on the other
+device, torch's own count of allocated bytes. The loop goes forward and backward one pair at a
+time, so its memory is that of one pair, while the batched form's is that of all pairs.
+"""
+
+import argparse
+import ctypes
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from models.alignment import (
+    fine_grained_sequence_distance,
+    longest_common_subsequence,
+)
+from tests.alignment_twin import slow_fsd, slow_lcs
+
+Run: TypeAlias = Callable[[], tuple[Tensor, ...]]  # gives the scores and the gradients
+Score: TypeAlias = Callable[..., Tensor]
+
+PAIRS = (1, 4, 16, 64)
+SNIPPETS = (5, 10, 20, 30, 60, 120)
+GAMMA, THRESHOLD = 0.1, 0.92
+TABLES = {"FSD": 2, "LCS": 1}  # FSD: one table for both gaps, as in the released code
+LOOP_CELLS = {"FSD": 16 * 30**2, "LCS": 16 * 120**2}  # the loop runs up to here unless --full
+
+
+# Each program as (batched form, loop), of (B, L, M) tables.
+PROGRAMS: dict[str, tuple[Score, Score]] = {
+    "FSD": (
+        lambda match, gap: fine_grained_sequence_distance(match, gap, gap, GAMMA),
+        lambda match, gap: slow_fsd(match, gap, gap, GAMMA),
+    ),
+    "LCS": (
+        lambda similarity: longest_common_subsequence(similarity, THRESHOLD),
+        lambda similarity: slow_lcs(similarity, THRESHOLD),
+    ),
+}
+
+
+def batched_run(score: Score, tables: list[Tensor]) -> Run:
+    """Forward and backward of all pairs at once."""
+
+    def run() -> tuple[Tensor, ...]:
+        inputs = [table.detach().requires_grad_() for table in tables]
+        scores = score(*inputs)
+        return scores.detach(), *torch.autograd.grad(scores.sum(), inputs)
+
+    return run
+
+
+def loop_run(score: Score, tables: list[Tensor]) -> Run:
+    """Forward and backward of one pair after the other."""
+
+    def run() -> tuple[Tensor, ...]:
+        pairs = [
+            batched_run(score, [table[pair : pair + 1] for table in tables])()
+            for pair in range(len(tables[0]))
+        ]
+        return tuple(torch.cat(parts) for parts in zip(*pairs, strict=True))
+
+    return run
+
+
+def seconds(run: Run, device: str, least: float = 1.0) -> float:
+    """Median time of repeated runs that together take `least` seconds."""
+    times: list[float] = []
+    while not times or sum(times) < least:
+        _synchronize(device)
+        start = time.perf_counter()
+        run()
+        _synchronize(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def megabytes(run: Run, device: str) -> str:
+    """Peak of the memory that one run takes, or a dash where it cannot be measured."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        return f"{(torch.cuda.max_memory_allocated(device) - before) / 2**20:.1f}"
+    reset = Path("/proc/self/clear_refs")
+    if not reset.exists():
+        return "-"
+    ctypes.CDLL(None).malloc_trim(0)  # gives freed memory back, so that taking it anew counts
+    reset.write_text("5")  # the peak is the present use from here on
+    before = _resident("VmRSS")
+    run()
+    return f"{(_resident('VmHWM') - before) / 2**10:.1f}"
+
+
+def _resident(field: str) -> int:
+    """A memory field of this process, in KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(field + ":")))
+
+
+def _synchronize(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+
+
+def check(device: str) -> None:
+    """Compares batched forms and loops in float64, on rectangular tables with matches and ties."""
+    for rows, columns in ((1, 1), (5, 5), (7, 4), (12, 15)):
+        for name, (batched, loop) in PROGRAMS.items():
+            tables = [
+                torch.rand(4, rows, columns, dtype=torch.float64).mul(16).round() / 16
+                for _ in range(TABLES[name])
+            ]
+            moved = [table.to(device) for table in tables]
+            got = tuple(tensor.cpu() for tensor in batched_run(batched, moved)())
+            assert_close(got, loop_run(loop, tables)(), rtol=1e-9, atol=1e-12)
+    print(f"equal on {device}: values and gradients of both programs, float64")
+
+
+def measure(name: str, pairs: int, snippets: int, full: bool, device: str | None) -> list[str]:
+    """One line of the table."""
+    batched, loop = PROGRAMS[name]
+    tables = [torch.rand(pairs, snippets, snippets) for _ in range(TABLES[name])]
+    run = batched_run(batched, tables)
+    run()
+    batched_seconds = seconds(run, "cpu")
+    line = [name, str(pairs), str(snippets), f"{batched_seconds * 1e3:.2f}"]
+    memory = megabytes(run, "cpu")
+    if full or pairs * snippets**2 <= LOOP_CELLS[name]:
+        slow_run = loop_run(loop, tables)
+        # The loop's own rounding: in float32 its gradients are off by up to 1e-3 at L = 120.
+        assert_close(run(), slow_run(), rtol=5e-3, atol=5e-3)
+        loop_seconds = seconds(slow_run, "cpu")
+        loop_memory = megabytes(loop_run(loop, [table[:1] for table in tables]), "cpu")
+        line += [f"{loop_seconds * 1e3:.0f}", f"{loop_seconds / batched_seconds:.0f}"]
+        line += [memory, loop_memory]
+    else:
+        line += ["-", "-", memory, "-"]
+    if device:
+        run = batched_run(batched, [table.to(device) for table in tables])
+        run()
+        line += [f"{seconds(run, device) * 1e3:.2f}", megabytes(run, device)]
+    return line
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="time and memory of FSD and LCS against a loop")
+    parser.add_argument("--full", action="store_true", help="run the loop for every size")
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else None,
+        help="measure this device too (default: cuda if there is one)",
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    check("cpu")
+    header = ["", "B", "L", "ms", "loop ms", "ratio", "MB", "loop MB, 1 pair"]
+    if arguments.device:
+        check(arguments.device)
+        header += [f"{arguments.device} ms", f"{arguments.device} MB"]
+    widths = [max(8, len(title)) for title in header]
+    print(" ".join(title.rjust(width) for title, width in zip(header, widths, strict=True)))
+    for name, snippets, pairs in itertools.product(PROGRAMS, SNIPPETS, PAIRS):
+        line = measure(name, pairs, snippets, arguments.full, arguments.device)
+        cells = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        print(" ".join(cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
