@@ -22,14 +22,19 @@ $(READY): requirements.txt tests/requirements.txt constraints.txt
 	  -r requirements.txt -r tests/requirements.txt -c constraints.txt
 	@touch $@
 
-DEMO  := data/demo
-TRAIN := $(BIN)/python main_thu.py --data_dir $(DEMO) --num_snippets 128 --without_wandb
+DEMO := data/demo
+RUN  := $(BIN)/python main_thu.py --data_dir $(DEMO) --num_snippets 128
+SAVE := $(DEMO)/save
 
 demo: $(READY)
 	$(BIN)/python -m dataset.synthetic --output $(DEMO)
-	$(TRAIN) --group baseline --model_name acmnet --epochs 40
-	$(BIN)/python main_thu.py --data_dir $(DEMO) --test --report \
-	  --checkpoint $(DEMO)/save/baseline/acmnet/THUMOS_best.pth
+	$(RUN) --group baseline --model_name acmnet --epochs 30 --without_wandb
+	$(RUN) --group ftcl --model_name ftcl --ftcl --checkpoint $(SAVE)/baseline/acmnet/THUMOS_latest.pth \
+	  --epochs 4 --without_wandb
+	$(RUN) --test --checkpoint $(SAVE)/ftcl/ftcl/THUMOS_latest.pth --report
+	@echo "mAP in percent on the test videos, last epoch of each stage:"
+	@$(BIN)/python -m eval.summary ACM-Net=$(SAVE)/baseline/acmnet FTCL-Net=$(SAVE)/ftcl/ftcl
+	@echo "pictures of what was found: $(SAVE)/ftcl/ftcl/THUMOS_latest_report/report.html"
 
 test: $(READY)
 	$(BIN)/python -m pytest
