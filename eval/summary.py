@@ -49,9 +49,10 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """The table in plain text, the epochs without decimals."""
+    """The table in plain text: mAP under its tIoU, averages under their range."""
     whole = dict.fromkeys(("best epoch", "epochs"), "{:.0f}".format)
-    return table.to_string(float_format="{:.2f}".format, formatters=whole, na_rep="-")
+    short = table.rename(columns=lambda name: name.removeprefix("mAP@").replace("average ", "avg "))
+    return short.to_string(float_format="{:.2f}".format, formatters=whole, na_rep="-")
 
 
 def _evaluated(folder: Path) -> list[dict[str, float]]:
