@@ -39,16 +39,19 @@ VERSION = 1  # to be raised when the same recipe gives other bytes
 FRAMES_PER_SECOND, FRAMES_PER_ROW = 25, 16
 ROW_SECONDS = FRAMES_PER_ROW / FRAMES_PER_SECOND
 
-# Timelines, fitted to THUMOS14's 410 videos. A spread is a standard deviation of the logarithm.
+# Timelines in seconds, fitted to THUMOS14's 410 videos. A spread is the standard deviation of the
+# logarithm of what the line names; limits cut it off.
 DURATION_SPREAD, DURATION_LIMITS = 0.87, (9.0, 1600.0)
 ACTION_SHARE, SHARE_LIMITS = (1.25, 2.9), (0.03, 0.95)  # beta distribution over a video's duration
 CLASS_SECONDS = (2.2, 9.5)  # typical length of the shortest and of the longest actions
 VIDEO_SPREAD, INSTANCE_SPREAD, INSTANCE_LIMITS = 0.45, 0.41, (0.5, 60.0)
 PAUSE_SHAPE = 0.55  # gamma distribution: most pauses between actions are short, a few very long
 TWO_LABELS = 0.16  # share of the videos that show a second class
-CONTEXT_SECONDS, SHOT_SECONDS, SHOT_SPREAD = 2.0, 6.0, 0.5
+CONTEXT_SECONDS = 2.0  # median of the context on either side of an action
+SHOT_SECONDS, SHOT_SPREAD = 6.0, 0.5  # median of the shots that fill the rest of a pause
 
 # Content. A prototype is one thing to see; a class has STAGES sub-actions, VIEWS of its context.
+# Sub-actions take part of their look from MOTIONS, views theirs from SCENES, common to all classes.
 STAGES, VIEWS, MOTIONS, SCENES, SCENES_PER_VIDEO = 5, 2, 12, 6, 4
 BLOCK = STAGES + VIEWS
 STAGE_PACE = 6.0  # Dirichlet concentration of the stages' shares of an instance; large is even
@@ -116,6 +119,21 @@ class World:
     deviation: Floats
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """A video before it is rendered.
+
+    Attributes:
+        frames: its length at FRAMES_PER_SECOND; it has T = frames // FRAMES_PER_ROW rows.
+        instances: its actions, in temporal order.
+        spans: what is in view, in temporal order and without a hole.
+    """
+
+    frames: int
+    instances: list[Instance]
+    spans: list[Span]
+
+
 def generator(seed: int, name: str) -> Generator:
     """Random numbers for one purpose, which nothing drawn for another purpose changes."""
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -153,25 +171,30 @@ def _latent(rng: Generator, number: int) -> Floats:
     return rng.standard_normal((number, FACTORS), dtype=np.float32) * scale.astype(np.float32)
 
 
-def draw_video(
-    recipe: Recipe, world: World, name: str, index: int
-) -> tuple[int, list[Instance], Floats]:
-    """Draws one video, the same whatever the number of videos.
+def draw_video(recipe: Recipe, world: World, name: str, index: int) -> tuple[Timeline, Floats]:
+    """Timeline and (T, D) rows of a video; the same whatever the number of videos.
 
-    Returns:
-        Number of frames; actions in temporal order; (T, D) rows, T = frames // FRAMES_PER_ROW.
+    Args:
+        index: place of the video in its subset, which decides its class.
     """
     rng = generator(recipe.seed, name)
+    timeline = draw_timeline(rng, recipe, index)
+    return timeline, _draw_rows(rng, world, timeline, recipe.noise)
+
+
+def draw_timeline(rng: Generator, recipe: Recipe, index: int) -> Timeline:
+    """Draws what happens in the video at place `index` of its subset."""
     labels = [index % recipe.classes]
     # The first two videos of every class stay plain: a small set too has pairs of equal labels.
-    if index >= 2 * recipe.classes > 2 and rng.random() < TWO_LABELS:
+    plain = recipe.classes == 1 or index < 2 * recipe.classes
+    if not plain and rng.random() < TWO_LABELS:
         labels.append((index + 1) % recipe.classes)
     typical = recipe.mean_seconds * np.exp(-(DURATION_SPREAD**2) / 2)
-    seconds = np.clip(typical * rng.lognormal(0, DURATION_SPREAD), *DURATION_LIMITS)
-    frames = int(seconds * FRAMES_PER_SECOND)
-    instances = _draw_instances(rng, labels, frames / FRAMES_PER_SECOND)
-    spans = _draw_spans(rng, instances, labels, frames / FRAMES_PER_SECOND, recipe)
-    return frames, instances, _draw_rows(rng, world, frames, spans, recipe.noise)
+    wanted = np.clip(typical * rng.lognormal(0, DURATION_SPREAD), *DURATION_LIMITS)
+    frames = int(wanted * FRAMES_PER_SECOND)
+    seconds = frames / FRAMES_PER_SECOND
+    instances = _draw_instances(rng, labels, seconds)
+    return Timeline(frames, instances, _draw_spans(rng, instances, labels, seconds, recipe))
 
 
 def _draw_instances(rng: Generator, labels: list[int], seconds: float) -> list[Instance]:
@@ -245,13 +268,11 @@ def _draw_pause(
     return spans
 
 
-def _draw_rows(
-    rng: Generator, world: World, frames: int, spans: list[Span], noise: float
-) -> Floats:
+def _draw_rows(rng: Generator, world: World, timeline: Timeline, noise: float) -> Floats:
     """(T, D) features; a row sees each prototype for the part of its time that shows it."""
-    number = frames // FRAMES_PER_ROW
+    number = timeline.frames // FRAMES_PER_ROW  # T
     begin = np.arange(number)[:, None] * ROW_SECONDS
-    starts, ends, shown = (np.array(column) for column in zip(*spans, strict=True))
+    starts, ends, shown = (np.array(column) for column in zip(*timeline.spans, strict=True))
     overlap = np.minimum(ends, begin + ROW_SECONDS) - np.maximum(starts, begin)
     part = (np.clip(overlap, 0, None) / ROW_SECONDS).astype(np.float32)  # (T, S)
     knots = _latent(rng, number // DRIFT_ROWS + 2)
@@ -314,10 +335,10 @@ def write_dataset(
     with tqdm(total=train_videos + test_videos, desc=f"writing {output}", unit="video") as bar:
         for subset, of_subset in names.items():
             for index, name in enumerate(of_subset):
-                frames, instances, rows = draw_video(recipe, world, name, index)
+                timeline, rows = draw_video(recipe, world, name, index)
                 save = partial(np.save, arr=rows.astype(dtype))
                 write_atomically(output / subset / f"{name}.npy", save)
-                database[name] = _describe(subset, frames, instances)
+                database[name] = _describe(subset, timeline)
                 bar.update()
             write_text(output / f"split_{subset}.txt", "".join(f"{n}\n" for n in of_subset))
     ground_truth = {"taxonomy": [], "version": "synthetic", "database": database}
@@ -325,15 +346,15 @@ def write_dataset(
     write_json(output / MARKER, {**marker, "complete": True}, indent=1)
 
 
-def _describe(subset: str, frames: int, instances: list[Instance]) -> dict[str, Any]:
+def _describe(subset: str, timeline: Timeline) -> dict[str, Any]:
     """The entry of a video in gt.json."""
     return {
-        "duration": frames / FRAMES_PER_SECOND,
-        "frames": frames,
+        "duration": timeline.frames / FRAMES_PER_SECOND,
+        "frames": timeline.frames,
         "subset": subset,
         "annotations": [
             {"segment": [round(start, 2), round(end, 2)], "label": THUMOS14[label]}
-            for start, end, label in instances
+            for start, end, label in timeline.instances
         ],
     }
 
