@@ -6,11 +6,12 @@
 
 Values and gradients of both are compared first, and again for every size that the loop runs.
 
-Time: medians of repeated runs; the loop runs once where it takes longer than a second. Memory: the
-highest resident memory of the process during one run, less what it held before (Linux only; pages
-that torch or Python already hold are not counted, so the smallest sizes show 0); on the other
-device, torch's own count of allocated bytes. The loop goes forward and backward one pair at a
-time, so its memory is that of one pair, while the batched form's is that of all pairs.
+Time: median CPU time of repeated runs, which other processes disturb less than they do the wall
+clock; on another device the wall clock. The loop runs once where it takes longer than a second.
+Memory: the highest resident memory of the process during one run, less what it held before (Linux
+only; pages that torch or Python already hold are not counted, so the smallest sizes show 0); on
+another device torch's own count of allocated bytes. The loop goes forward and backward one pair at
+a time, so its memory is that of one pair, while the batched form's is that of all pairs.
 """
 
 import argparse
@@ -84,13 +85,14 @@ def loop_run(score: Score, tables: list[Tensor]) -> Run:
 
 def seconds(run: Run, device: str, least: float = 1.0) -> float:
     """Median time of repeated runs that together take `least` seconds."""
+    clock = time.process_time if device == "cpu" else time.perf_counter
     times: list[float] = []
-    while not times or sum(times) < least:
+    while sum(times) < least:
         _synchronize(device)
-        start = time.perf_counter()
+        start = clock()
         run()
         _synchronize(device)
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times)
 
 

@@ -171,7 +171,7 @@ def _widened(*tensors: Tensor) -> list[Tensor]:
 
 
 def _fsd_steps(match: Tensor, gap_insert: Tensor, gap_delete: Tensor, gamma: float) -> Tensor:
-    """(3, B, L, M) values of the three moves, in units of gamma if there is one."""
+    """(3, L, M, B) values of the three moves, in units of gamma if there is one."""
     _check_table("match", match)
     for name, gap in (("gap_insert", gap_insert), ("gap_delete", gap_delete)):
         if gap.shape != match.shape:
@@ -182,14 +182,15 @@ def _fsd_steps(match: Tensor, gap_insert: Tensor, gap_delete: Tensor, gamma: flo
     if not gamma >= 0:
         raise ValueError(f"gamma is {gamma}: it must be 0 or more")
     match, gap_insert, gap_delete = _widened(match, gap_insert, gap_delete)
-    steps = torch.stack((match, match + gap_insert, match + gap_delete))
+    steps = torch.stack((match, match + gap_insert, match + gap_delete)).permute(0, 2, 3, 1)
     return steps / gamma if gamma > 0 else steps
 
 
 def _lcs_steps(similarity: Tensor, threshold: float) -> Tensor:
-    """(3, B, L, M) values of the three moves: a cell allows the match or the two others."""
+    """(3, L, M, B) values of the three moves: a cell allows the match or the two others."""
     _check_table("similarity", similarity)
     (similarity,) = _widened(similarity)
+    similarity = similarity.permute(1, 2, 0).contiguous()
     matches = similarity > threshold
     no_match = torch.where(matches, 0.0, -torch.inf).to(similarity)
     skip = torch.where(matches, -torch.inf, 0.0).to(similarity)
@@ -205,7 +206,7 @@ def _check_table(name: str, table: Tensor) -> None:
 
 def _within(steps: Tensor, lengths: Lengths | None) -> tuple[Tensor, Cell]:
     """The steps without what lies outside the lengths, and the cell that holds each score."""
-    _, pairs, rows, columns = steps.shape
+    _, rows, columns, pairs = steps.shape
     if lengths is None:
         return steps, (rows, columns)
     for name, length in zip(("row", "column"), lengths, strict=True):
@@ -214,8 +215,8 @@ def _within(steps: Tensor, lengths: Lengths | None) -> tuple[Tensor, Cell]:
                 f"{name} lengths have shape {tuple(length.shape)} and type {length.dtype}: "
                 f"wanted ({pairs},) integers"
             )
-    row = torch.arange(rows, device=steps.device)[:, None] < lengths[0][:, None, None]
-    column = torch.arange(columns, device=steps.device) < lengths[1][:, None, None]
+    row = torch.arange(rows, device=steps.device)[:, None, None] < lengths[0]
+    column = torch.arange(columns, device=steps.device)[:, None] < lengths[1]
     steps = steps.masked_fill(~(row & column), 0)  # so that even a NaN in the padding is harmless
     return steps, (lengths[0].long(), lengths[1].long(), torch.arange(pairs, device=steps.device))
 
@@ -231,7 +232,8 @@ def _path(steps: Tensor, smooth: bool, lengths: Lengths | None) -> Tensor:
         steps, end = _within(steps, lengths)
         arguments, passed = _fill(steps, smooth)
         match, insert, delete = _flow(_one_hot(arguments), torch.ones_like(passed[end]), end)
-        return (MATCH * match + INSERT * insert + DELETE * delete).to(torch.int8)
+        codes = (MATCH * match + INSERT * insert + DELETE * delete).to(torch.int8)
+        return codes.permute(2, 0, 1).contiguous()
 
 
 class _Alignment(torch.autograd.Function):
@@ -260,7 +262,7 @@ def _skewed(like: Tensor, planes: tuple[int, ...], shape: torch.Size) -> tuple[T
             anti-diagonal and the last row are padding, so that every neighbour of a cell exists.
         cells: (*planes, L+1, M+1, B), the same memory seen as the table.
     """
-    pairs, rows, columns = shape
+    rows, columns, pairs = shape
     storage = like.new_zeros(*planes, rows + columns + 3, rows + 2, pairs)
     *plane, diagonal, row, pair = storage.stride()
     strides = (*plane, diagonal + row, diagonal, pair)
@@ -277,16 +279,16 @@ def _fill(steps: Tensor, smooth: bool) -> tuple[Tensor, Tensor]:
     read from inside the table.
 
     Args:
-        steps: (3, B, L, M) values of the moves.
+        steps: (3, L, M, B) values of the moves.
 
     Returns:
         arguments: (3, L, M, B) the arguments of each cell's join.
         passed: (L+1, M+1, B) what each cell passes to its right: the score of a last cell.
     """
-    _, pairs, rows, columns = steps.shape
+    _, rows, columns, pairs = steps.shape
     passed, cells = _skewed(steps, (3,), steps.shape[1:])
     arguments = cells[0, :-1, :-1], cells[1, :-1, 1:], cells[2, 1:, :-1]
-    for argument, step in zip(arguments, steps.permute(0, 2, 3, 1), strict=True):
+    for argument, step in zip(arguments, steps, strict=True):
         argument.copy_(step)
     passed[:, 0] = -torch.inf
     passed[:, 1, 1:] = -torch.inf
@@ -310,13 +312,12 @@ def _flow(weights: Tensor, gradient: Tensor, end: Cell) -> Tensor:
         end: where it enters.
 
     Returns:
-        (3, B, L, M) gradient of the steps.
+        (3, L, M, B) gradient of the steps.
     """
-    _, rows, columns, pairs = weights.shape
-    shape = torch.Size((pairs, rows, columns))
+    rows, columns = weights.shape[1:3]
     weights = weights.to(gradient.dtype)
-    padded, padded_cells = _skewed(gradient, (3,), shape)
-    flow, flow_cells = _skewed(gradient, (), shape)
+    padded, padded_cells = _skewed(gradient, (3,), weights.shape[1:])
+    flow, flow_cells = _skewed(gradient, (), weights.shape[1:])
     padded_cells[:, 1:, 1:] = weights
     flow_cells[end] = gradient
     match, insert = (plane.unbind() for plane in padded[:2, :, 2:])
@@ -326,7 +327,7 @@ def _flow(weights: Tensor, gradient: Tensor, end: Cell) -> Tensor:
         here[n].addcmul_(match[n + 2], below[n + 2])
         here[n].addcmul_(insert[n + 1], below[n + 1])
         here[n].addcmul_(delete[n + 1], here[n + 1])
-    return (weights * flow_cells[1:, 1:]).permute(0, 3, 1, 2)
+    return weights * flow_cells[1:, 1:]
 
 
 def _one_hot(arguments: Tensor) -> Tensor:
