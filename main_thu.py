@@ -7,6 +7,7 @@
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ from stages import (
     make_optimizer,
     make_protocol,
     open_run,
+    try_step,
     warn_of_other_data,
 )
-from utils.checkpoint import read_checkpoint
-from utils.device import Device, choose_device
+from utils.checkpoint import read_checkpoint, restore_training
+from utils.device import Device, choose_device, memory_advice
 from utils.errors import command
-from utils.seed import random_state, restore_random_state, seed_everything
+from utils.seed import random_state, seed_everything
 
 DESCRIPTION = "Weakly supervised temporal action localization on THUMOS14: trains or evaluates."
 
@@ -77,18 +79,21 @@ def train(config: Config, device: Device, data: Dataset, checkpoint: dict[str, A
     log, state = open_run(config, data)
     done = config.start_epoch
     if state:
-        net.load_state_dict(state["model_state_dict"])
-        optimizer.load_state_dict(state["optimizer"])
-        restore_random_state(state["random"], generator)
+        restore_training(state, log.latest, net, optimizer, generator)
         done = state["epoch"]
+
+    def with_batch_size(size: int) -> None:
+        try_step(replace(config, batch_size=size), net, train_split, optimizer, device)
+
     epochs = range(done + 1, config.epochs + 1)
     evaluation = None
     with log, tqdm(total=len(epochs) * len(batches), unit="step") as bar:
         for epoch in epochs:
             began = time.perf_counter()
-            report = train_one_epoch(
-                net, criterion, weights, batches, train_split, optimizer, device, bar.update
-            )
+            with memory_advice(device, config.batch_size, with_batch_size):
+                report = train_one_epoch(
+                    net, criterion, weights, batches, train_split, optimizer, device, bar.update
+                )
             trained = time.perf_counter()
             metrics = {**report.metrics(weights), "seconds/training": trained - began}
             evaluation = None

@@ -12,11 +12,13 @@ from config.model_config import Config
 from dataset.batches import VideoBatches
 from dataset.layout import Dataset, Split
 from dataset.pairs import PairBatches
+from engine import train_one_epoch
 from eval.protocol import Protocol
 from models.acmnet import ACMNet
 from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import FTCLNet
 from utils.checkpoint import load_weights
+from utils.device import Device
 from utils.environment import describe_environment
 from utils.run_log import RunLog, read_resume_point
 
@@ -105,6 +107,16 @@ def make_optimizer(config: Config, net: ACMNet) -> torch.optim.Adam:
         weight_decay=config.weight_decay,
         fused=True,
     )
+
+
+def try_step(
+    config: Config, net: ACMNet, split: Split, optimizer: torch.optim.Adam, device: Device
+) -> None:
+    """Does one training step with these settings, to see whether it fits into memory."""
+    batches = make_batches(config, split, torch.Generator(), device.torch)
+    first = [next(iter(batches))]
+    criterion, weights = make_criterion(config), loss_weights(config)
+    train_one_epoch(net, criterion, weights, first, split, optimizer, device, lambda: None)
 
 
 def make_protocol(config: Config, data: Dataset) -> Protocol:

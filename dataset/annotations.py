@@ -1,11 +1,12 @@
 """Annotation file (gt.json) and split files -> videos with their labels, durations and segments."""
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from utils.errors import Problems, UserError
+from utils.errors import Problems, UserError, shown
 from utils.files import read_json
 
 
@@ -44,7 +45,7 @@ def read_database(path: Path) -> dict[str, Video]:
         Videos by name, in the order of the file.
 
     Raises:
-        UserError: if the file cannot be read; or lists every entry that is not of this form, has a
+        UserError: if the file cannot be read or has no video; or lists every entry that is not of this form, has a
             negative or non-finite time, or an end before its start.
     """
     content = read_json(path, "annotation")
@@ -54,6 +55,8 @@ def read_database(path: Path) -> dict[str, Video]:
             f'annotation file {path} has no "database" object at its top; '
             'wanted {"database": {video: {"duration", "subset", "annotations"}}}'
         )
+    if not database:
+        raise UserError(f"annotation file {path} has no video in its database; copy it again")
     problems = Problems()
     videos = {name: _video(name, entry, problems) for name, entry in database.items()}
     problems.raise_if_any(f"annotation file {path}")
@@ -84,7 +87,9 @@ def read_split(path: Path) -> list[str]:
         if not name:
             continue
         if not is_plain_name(name):
-            problems.add(f"line {number}: {name!r} is not a plain video name (no folders, no '..')")
+            problems.add(
+                f"line {number}: {shown(name)} is not a plain video name (no folders, no '..')"
+            )
         elif name in first_line:
             problems.add(f"line {number}: {name} is already on line {first_line[name]}; remove one")
         else:
@@ -106,17 +111,25 @@ def is_plain_name(name: str) -> bool:
     )
 
 
+def is_text(name: str) -> bool:
+    """True if `name` can be printed and written: no control characters, no halves of characters."""
+    return not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name)
+
+
 def _video(name: str, entry: Any, problems: Problems) -> Video:
+    if not is_text(name):
+        problems.add(f"video name {shown(name)} has control characters or is not Unicode")
+        name = shown(name)
     if not isinstance(entry, dict):
         problems.add(f"{name}: wanted an object with duration, subset and annotations")
         return Video(name, "", None, ())
     duration = entry.get("duration")
     if duration is not None and not (_is_time(duration) and duration > 0):
-        problems.add(f"{name}: duration {duration!r} is not a positive number of seconds")
+        problems.add(f"{name}: duration {shown(duration)} is not a positive number of seconds")
         duration = None
     subset = entry.get("subset", "")
-    if not isinstance(subset, str):
-        problems.add(f"{name}: subset {subset!r} is not a name")
+    if not isinstance(subset, str) or not is_text(subset):
+        problems.add(f"{name}: subset {shown(subset)} is not a name")
         subset = ""
     annotations = entry.get("annotations", [])
     if not isinstance(annotations, list):
@@ -133,15 +146,15 @@ def _video(name: str, entry: Any, problems: Problems) -> Video:
 def _segment(where: str, item: Any, problems: Problems) -> Segment | None:
     times = item.get("segment") if isinstance(item, dict) else None
     if not (isinstance(times, list) and len(times) == 2 and all(map(_is_time, times))):
-        problems.add(f"{where}: segment {times!r} is not [start, end] in seconds")
+        problems.add(f"{where}: segment {shown(times)} is not [start, end] in seconds")
         return None
     label = item.get("label")
-    if not isinstance(label, str) or not label:
-        problems.add(f"{where}: label {label!r} is not a class name")
+    if not isinstance(label, str) or not label or not is_text(label):
+        problems.add(f"{where}: label {shown(label)} is not a class name")
         return None
     start, end = float(times[0]), float(times[1])
     if start < 0 or end < start:
-        problems.add(f"{where}: segment {times} must have 0 <= start <= end")
+        problems.add(f"{where}: segment {shown(times)} must have 0 <= start <= end")
         return None
     return Segment(start, end, label)
 

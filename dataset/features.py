@@ -5,8 +5,10 @@ Letters: V videos, R rows of all of them together, D channels, B videos of a bat
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,6 +108,18 @@ def join_features(arrays: list[Rows]) -> FeatureStore:
     return FeatureStore(rows, first, lengths)
 
 
+def _load(path: Path) -> Any:
+    """What `np.load` gives, which may be no array.
+
+    When threads parse headers at the same time, Python 3.11 now and then raises a SystemError ("AST
+    constructor recursion depth mismatch"), which says nothing about the file: it is read again.
+    """
+    for _ in range(5):
+        with suppress(SystemError):
+            return np.load(path, allow_pickle=False)
+    return np.load(path, allow_pickle=False)
+
+
 def _read_file(path: Path, folder: Path) -> Rows | str:
     """The checked array of one file, or what is wrong with it."""
     if not path.is_file():
@@ -113,12 +127,13 @@ def _read_file(path: Path, folder: Path) -> Rows | str:
     if folder.resolve() not in path.resolve().parents:
         return f"{path} is a link that leads out of {folder}; put the file itself there"
     try:
-        array = np.load(path, allow_pickle=False)
+        array = _load(path)
     except PermissionError:
         return f"{path} cannot be read: permission denied"
-    except (ValueError, EOFError, OSError, SyntaxError, MemoryError, OverflowError):
+    except Exception:  # numpy and the parsers below it raise many kinds for a damaged file
         return (
-            f"{path} is not a whole .npy array of numbers (cut off or another format); copy again"
+            f"{path} is not a whole .npy array of numbers (cut off, another format, "
+            "or Python objects); copy it again"
         )
     if not isinstance(array, np.ndarray):
         return f"{path} is an .npz archive, wanted one .npy array"
@@ -129,7 +144,7 @@ def _read_file(path: Path, folder: Path) -> Rows | str:
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         return f"{path} holds {array.dtype}, wanted float16, float32 or float64"
     kind = np.float16 if array.dtype.itemsize == 2 else np.float32
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # what does not fit becomes infinite, which is reported below
         array = np.ascontiguousarray(array, dtype=kind)
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dataset.annotations import Video, read_database, read_split
 from dataset.features import FeatureStore, Rows, join_features, read_features
-from utils.errors import Problems, UserError
+from utils.errors import Problems, UserError, shown
 
 LAYOUT = """wanted this layout:
     train/<video>.npy  features of the training videos, float (snippets, channels)
@@ -106,7 +106,8 @@ def read_dataset(
         UserError: listing all problems of all files together.
     """
     if not folder.is_dir():
-        raise UserError(f"data directory {folder} does not exist; {LAYOUT}")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"data directory {folder} {problem}; {LAYOUT}")
     problems = Problems()
     database: dict[str, Video] = {}
     names: dict[str, list[str]] = {split: [] for split in splits}
@@ -148,7 +149,7 @@ def _check_names(
             for label in database[name].labels:
                 if label not in classes:
                     problems.add(
-                        f"gt.json: {name} has the unknown label {label!r}; "
+                        f"gt.json: {name} has the unknown label {shown(label)}; "
                         f"known are {', '.join(classes)}"
                     )
     everywhere = Counter(name for listed in names.values() for name in listed)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dataset.annotations import is_text
 from eval.segments import Segments, segments_from_rows
-from utils.errors import UserError
+from utils.errors import UserError, shown
 from utils.files import read_json, write_json
 
 FORM = '{"results": {video: [{"label": name, "score": number, "segment": [start, end]}]}}'
@@ -58,6 +59,11 @@ def read_predictions(path: Path) -> Segments:
 
     def rows() -> Iterator[tuple[int, int, float, float, float]]:
         for index, (video, items) in enumerate(results.items()):
+            if not is_text(video):
+                raise UserError(
+                    f"prediction file {path}: video name {shown(video)} has control characters or "
+                    "is not Unicode"
+                )
             if not isinstance(items, list):
                 found = type(items).__name__
                 raise UserError(f"prediction file {path}, {video}: wanted a list, found {found}")
@@ -76,29 +82,31 @@ def read_predictions(path: Path) -> Segments:
 def _detection(item: Any) -> tuple[str, float, float, float]:
     """Label, start, end and score of one entry; a ValueError says what is wrong with it."""
     if not isinstance(item, dict):
-        raise ValueError(f"wanted an object with label, score and segment, found {item!r:.80}")
+        raise ValueError(f"wanted an object with label, score and segment, found {shown(item)}")
     for key in ("label", "score", "segment"):
         if key not in item:
             raise ValueError(f"{key} is missing; wanted label, score and segment")
     label, segment = item["label"], item["segment"]
-    if not isinstance(label, str) or not label:
-        raise ValueError(f"label {label!r:.80} is not a class name")
+    if not isinstance(label, str) or not label or not is_text(label):
+        raise ValueError(f"label {shown(label)} is not a class name")
     if not isinstance(segment, list) or len(segment) != 2:
-        raise ValueError(f"segment {segment!r:.80} is not [start, end] in seconds")
+        raise ValueError(f"segment {shown(segment)} is not [start, end] in seconds")
     start, end = _number("segment start", segment[0]), _number("segment end", segment[1])
     score = item["score"]
     score = _number("score", _parsed(score) if isinstance(score, str) else score)
     if start < 0:
-        raise ValueError(f"segment {segment} starts before 0 s")
+        raise ValueError(f"segment {shown(segment)} starts before 0 s")
     if end < start:
-        raise ValueError(f"segment {segment} ends before it starts; wanted [start, end] in seconds")
+        raise ValueError(
+            f"segment {shown(segment)} ends before it starts; wanted [start, end] in seconds"
+        )
     return label, start, end, score
 
 
 def _number(what: str, value: Any) -> float:
     """A finite float from a JSON number; JSON also allows integers that no float can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{what} {value!r:.80} is not a number")
+        raise ValueError(f"{what} {shown(value)} is not a number")
     try:
         number = float(value)
     except OverflowError:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dataset.annotations import Video
 from eval.classification import classification_map
@@ -12,6 +13,7 @@ from eval.proposals import localize
 from eval.segments import Segments, ground_truth
 from eval.tables import map_table
 from models.scores import VideoScores
+from utils.errors import UserError
 
 MAIN_AVERAGE = ".1-.7"
 
@@ -84,6 +86,12 @@ class Protocol:
 
     def __call__(self, scores: Sequence[VideoScores]) -> Evaluation:
         """Evaluates the scores of the videos, given in the order of the split."""
+        for video in scores:
+            if not all(map(_is_finite, (video.cas, video.attention, video.class_scores))):
+                raise UserError(
+                    f"the network gives no finite scores for video {video.name}: its training has "
+                    "diverged; train with a lower --lr, from an earlier checkpoint"
+                )
         detections = localize(scores, self.classes, **self.localization)  # type: ignore[arg-type]
         class_scores = np.stack([video.class_scores[: len(self.classes)] for video in scores])
         return Evaluation(
@@ -91,3 +99,7 @@ class Protocol:
             detection_map(self.truth, detections, self.tiou),
             classification_map(class_scores, self.labels),
         )
+
+
+def _is_finite(values: NDArray[np.floating]) -> bool:
+    return bool(np.isfinite(values).all())

@@ -2,17 +2,21 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from config.class_names import THUMOS14
+from config.model_config import make_config
 from dataset.batches import Batch, VideoBatches
 from dataset.layout import Split, read_dataset
 from engine import EpochReport, predict, train_one_epoch
 from models.acmnet import ACMNet
 from models.criteria import ACMCriterion, Terms
+from models.ftclnet import FTCLNet
+from stages import make_optimizer, try_step
 from tests.data_folder import make_data
 from utils.device import choose_device
 from utils.errors import UserError
@@ -198,3 +202,14 @@ def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="sees no CUDA device"):
             choose_device("cuda", "0", "auto")
+
+
+@pytest.mark.parametrize("flags", [{}, {"ftcl": True, "fc_dim": 8}])
+def test_the_step_that_is_tried_after_running_out_of_memory_is_a_training_step(
+    splits: dict[str, Split], flags: dict[str, Any]
+) -> None:
+    config = make_config(batch_size=3, num_snippets=20, **flags)
+    net = FTCLNet(16, 20, fc_dim=8) if config.ftcl else ACMNet(16, 20)
+    before = net.snippet_cls.weight.detach().clone()
+    try_step(config, net, splits["train"], make_optimizer(config, net), CPU)
+    assert not net.snippet_cls.weight.equal(before)

@@ -1,7 +1,6 @@
 """Checkpoint files: ours, and those of the released code."""
 
 import pickle
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,18 @@ from torch import Tensor, nn
 
 from utils.errors import UserError
 from utils.files import write_atomically
+from utils.seed import restore_random_state
+
+# What a training needs to go on, and of what kind it is; likewise of its best epoch.
+RESUMABLE: dict[str, type] = {
+    "optimizer": dict,
+    "random": dict,
+    "config": dict,
+    "epoch": int,
+    "best": dict,
+}
+BEST: dict[str, type] = {"name": str, "score": float, "epoch": int}
+ANEW = "copy it again, or start anew without --resume"
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -35,23 +46,91 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"checkpoint {path} does not exist; check --checkpoint") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {path} is refused: it is damaged or holds Python objects whose loading "
             "could run code; wanted only tensors and plain values"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # torch raises many kinds for a damaged file
         raise UserError(
             f"checkpoint {path} cannot be read ({_first_line(error)}); "
             "it may be cut off, copy it again"
         ) from error
     weights = content.get("model_state_dict") if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(weight, Tensor) for name, weight in weights.items()
+    ):
         raise UserError(
             f'checkpoint {path} has no "model_state_dict" of tensors; wanted a file that this '
             "program or the released code wrote"
         )
+    config = content.get("config", {})
+    if not isinstance(config, dict) or not _is_plain_value(config):
+        raise UserError(f'checkpoint {path}: "config" is not a dictionary of settings')
     return content
+
+
+def read_training_state(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint that a training can go on from.
+
+    Raises:
+        UserError: as `read_checkpoint`, and if it is one for evaluation only, or damaged.
+    """
+    content = read_checkpoint(path)
+    missing = sorted(RESUMABLE.keys() - content.keys())
+    if missing:
+        raise UserError(f"--resume: {path} lacks {', '.join(missing)}; it cannot go on")
+    best = content["best"]
+    kinds = {name: isinstance(content[name], kind) for name, kind in RESUMABLE.items()}
+    kinds["best"] = kinds["best"] and all(
+        isinstance(best.get(name), kind) for name, kind in BEST.items()
+    )
+    wrong = [name for name, fits in kinds.items() if not fits]
+    if wrong or content["epoch"] < 1:
+        raise UserError(f"--resume: {path} is damaged ({', '.join(wrong) or 'epoch'}); {ANEW}")
+    return content
+
+
+def restore_training(
+    state: Mapping[str, Any],
+    source: Path,
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> None:
+    """Puts network, optimizer and random generators back to where a checkpoint was written.
+
+    The settings of the optimizer, such as its learning rate, stay as they are.
+
+    Args:
+        state: what `read_training_state` returned.
+        source: its file, for messages.
+        net, optimizer, generator: receive the state.
+
+    Raises:
+        UserError: if the state does not fit.
+    """
+    load_weights(net, state["model_state_dict"], source)
+    groups = [dict(group) for group in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(optimizer.param_groups, groups, strict=True):
+            group.update({name: value for name, value in own.items() if name != "params"})
+        _check_optimizer(optimizer)
+        restore_random_state(state["random"], generator)
+    except Exception as error:  # torch checks little of them, and what it says is of many kinds
+        raise UserError(f"--resume: {source} is damaged ({_first_line(error)}); {ANEW}") from error
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Raises a ValueError unless each tensor has one value, or as many as its parameter."""
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            fits = isinstance(value, Tensor) and value.shape in ((), parameter.shape)
+            if not fits or not _is_plain(value):
+                raise ValueError(f"{name} of the optimizer does not fit its parameter")
 
 
 def load_weights(
@@ -75,7 +154,7 @@ def load_weights(
         Names of the parameters that kept their values.
 
     Raises:
-        UserError: listing the names and shapes that differ.
+        UserError: listing the names, shapes and types that differ; if a weight is not finite.
     """
     own = net.state_dict()
     missing = [name for name in own if name not in weights]
@@ -89,14 +168,38 @@ def load_weights(
         for name, tensor in own.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
+    used = {name: weights[name] for name in own if name in weights}
+    differences += [
+        f"{name} holds {w.dtype}, not floats" for name, w in used.items() if not _is_plain(w)
+    ]
     if differences:
         listed = "\n".join(f"  - {line}" for line in differences[:20])
         raise UserError(
             f"checkpoint {source} is of another network or other features than this run; "
             f"choose another file or settings:\n{listed}"
         )
-    net.load_state_dict({**own, **{name: weights[name] for name in own if name in weights}})
+    for name, weight in used.items():
+        if not weight.float().isfinite().all():
+            raise UserError(
+                f"checkpoint {source}: {name} has NaN or infinite values; that training diverged, "
+                "use a checkpoint from before or train with a lower --lr"
+            )
+    net.load_state_dict({**own, **used})
     return kept
+
+
+def _is_plain_value(value: object, depth: int = 4) -> bool:
+    """True for what JSON could hold too, nested not deeper than settings are."""
+    if isinstance(value, dict) and depth:
+        return all(isinstance(k, str) and _is_plain_value(v, depth - 1) for k, v in value.items())
+    if isinstance(value, list | tuple) and depth:
+        return all(_is_plain_value(item, depth - 1) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _is_plain(weight: Tensor) -> bool:
+    """True for a tensor of floats that has values: neither sparse nor without storage (meta)."""
+    return weight.is_floating_point() and weight.layout == torch.strided and not weight.is_meta
 
 
 def _first_line(error: Exception) -> str:

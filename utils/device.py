@@ -1,12 +1,17 @@
 """Where and in which precision to compute; the only file that knows about CUDA."""
 
 import os
-from contextlib import AbstractContextManager
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from utils.errors import UserError
+
+# What torch says when memory runs out: on CUDA, on the CPU, and in cuBLAS.
+OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @dataclass(frozen=True)
@@ -77,3 +82,66 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
     return Device(chosen, precision)
+
+
+@contextmanager
+def memory_advice(
+    device: Device, batch_size: int = 0, trial: Callable[[int], object] | None = None
+) -> Iterator[None]:
+    """Turns running out of memory inside into a `UserError` that says what would fit.
+
+    Args:
+        device: where the work inside is done.
+        batch_size: of the work inside.
+        trial: does the same work with another batch size. It is called with smaller and smaller
+            ones when CUDA memory has run out, so the size in the message is one that has fitted;
+            not on the CPU, where the system may kill the process instead of refusing memory.
+
+    Raises:
+        UserError: if memory runs out inside.
+    """
+    try:
+        yield
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        reason = (str(error).splitlines() or [""])[0][:200]
+        can_try = isinstance(error, torch.cuda.OutOfMemoryError)
+        traceback.clear_frames(error.__traceback__)  # or its variables keep the memory
+    if trial is None or not can_try:
+        raise UserError(
+            f"out of memory on {device}: {reason}; use a smaller --batch_size or --num_snippets"
+        )
+    fits = _largest_that_fits(trial, batch_size)
+    if fits == 0:
+        raise UserError(
+            f"out of memory on {device}: not even --batch_size 1 fits; use a smaller "
+            "--num_snippets, another --gpu or --device cpu"
+        )
+    raise UserError(
+        f"out of memory on {device}: --batch_size {batch_size} does not fit, {fits} does (tried); "
+        f"use --batch_size {fits - fits // 10}, which leaves some room, or a smaller --num_snippets"
+    )
+
+
+def _largest_that_fits(trial: Callable[[int], object], too_large: int) -> int:
+    """The largest batch size below `too_large` that does not run out of CUDA memory; 0 if none."""
+    fits = 0
+    while too_large - fits > 1:
+        size = (fits + too_large) // 2
+        torch.cuda.empty_cache()
+        try:
+            trial(size)
+            fits = size
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            traceback.clear_frames(error.__traceback__)
+            too_large = size
+    return fits
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    said = any(words in str(error) for words in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and said)

@@ -1,5 +1,8 @@
 """The one error type for mistakes that a user can mend."""
 
+import io
+import os
+import reprlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,23 +55,44 @@ class Problems:
         raise UserError("\n".join(lines))
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value out of a file as a message can show it: as Python writes it, cut if long or deep."""
+    return _SHORT.repr(value)
+
+
 def fail(program: str, error: UserError) -> NoReturn:
     """Prints the error in the manner of argparse and exits with status 2."""
-    sys.stdout.flush()
+    try:
+        print(end="", flush=True)
+    except OSError:  # nobody takes what was printed; drop it, or Python fails at exit once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     print(f"{program}: error: {error}", file=sys.stderr)
     sys.exit(2)
 
 
 def command(program: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Decorates an entry point: a `UserError` ends it with one message and status 2, Ctrl-C 130."""
+    """Decorates an entry point: a `UserError` ends it with one message and status 2, Ctrl-C 130.
+
+    So does an `OSError` that nothing else caught: it is of the machine, such as a full disk.
+    """
 
     def decorate(main: Callable[[], None]) -> Callable[[], None]:
         @wraps(main)
         def guarded() -> None:
+            if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot show is no error
+                sys.stdout.reconfigure(errors="backslashreplace")
             try:
                 main()
+                print(end="", flush=True)  # a full disk shows only here
             except UserError as error:
                 fail(program, error)
+            except OSError as error:
+                where, reason = error.filename or "output", error.strerror or error
+                fail(program, UserError(f"{where}: {reason}; check the path and the disk"))
             except KeyboardInterrupt:
                 print(f"\n{program}: interrupted", file=sys.stderr)
                 sys.exit(130)

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import json
 import os
 import tempfile
@@ -20,11 +21,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write: is handed the open binary file and writes the content.
 
     Raises:
-        UserError: if the folder cannot be written or the disk is full; the old file stays.
+        UserError: if the folder cannot be written or the disk is full, the old file stays; or if
+            the path is a folder or a device.
     """
     path = Path(path)
     temporary = None
     try:
+        if path.exists() and not path.is_file():  # a rename would replace even /dev/null
+            raise UserError(f"cannot write {path}: it is no ordinary file; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
@@ -38,9 +42,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.replace(temporary, path)
         temporary = None
         _sync_folder(path.parent)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        cause = _cause_in_system(error)
+        if cause is None:
+            raise
         raise UserError(
-            f"cannot write {path}: {error.strerror or error}; "
+            f"cannot write {path}: {cause.strerror or cause}; "
             "free some space or choose another folder, and run again (the previous file is intact)"
         ) from error
     finally:
@@ -51,12 +58,33 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files of a process that was killed while it wrote into the folder."""
     for path in Path(folder).glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text atomically (see `write_atomically`)."""
     write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Appends a line of UTF-8 text, all of it or nothing.
+
+    Raises:
+        UserError: if it cannot be written; the file is as it was before.
+    """
+    try:
+        with Path(path).open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            text = (line + "\n").encode("utf-8")
+            if file.write(text) != len(text):  # a disk that fills up takes a part
+                file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another "
+            "folder, and go on with --resume"
+        ) from error
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
@@ -88,8 +116,17 @@ def read_json(path: Path, what: str) -> Any:
             f"{what} file {path} is not valid JSON: {error.msg} at line {error.lineno}, "
             f"column {error.colno}; the file may be cut off, copy it again"
         ) from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise UserError(f"{what} file {path} holds an integer of thousands of digits") from error
     except RecursionError as error:
         raise UserError(f"{what} file {path} is nested too deeply to be read as JSON") from error
+
+
+def _cause_in_system(error: BaseException | None) -> OSError | None:
+    """The error of the system behind an error; `torch.save` covers it with a RuntimeError."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
 
 
 def _umask() -> int:

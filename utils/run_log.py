@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from utils.checkpoint import read_checkpoint, save_checkpoint
+from utils.checkpoint import read_training_state, save_checkpoint
 from utils.errors import UserError
-from utils.files import remove_leftovers, write_json, write_text
+from utils.files import append_line, remove_leftovers, write_json, write_text
 from utils.wandb_run import WandbRun
 
 # What may differ between a run and its continuation: it changes no number, or nothing but where.
@@ -55,10 +55,7 @@ def read_resume_point(
             print(f"{folder} has no checkpoint yet: the run starts from its beginning")
             return None
         raise UserError(f"--resume: there is no run in {folder}; start it without --resume")
-    checkpoint = read_checkpoint(path)
-    missing = {"optimizer", "random", "config", "epoch", "best"} - checkpoint.keys()
-    if missing:
-        raise UserError(f"--resume: {path} lacks {', '.join(sorted(missing))}; it cannot go on")
+    checkpoint = read_training_state(path)
     stored = checkpoint["config"]
     differences = [
         f"  - {name}: {stored.get(name)!r} before, {config.get(name)!r} now"
@@ -169,11 +166,7 @@ class RunLog:
             training_state: what `latest` needs besides, to go on from here.
         """
         values = {name: v if math.isfinite(v) else None for name, v in metrics.items()}
-        try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"epoch": epoch, **values}) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {self.metrics}: {error.strerror}") from error
+        append_line(self.metrics, json.dumps({"epoch": epoch, **values}))
         if self.wandb:
             self.wandb.log(epoch, metrics)
         content = {"epoch": epoch, **model_state, "config": self.config}

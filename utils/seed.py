@@ -29,8 +29,11 @@ def random_state(data_generator: torch.Generator) -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any], data_generator: torch.Generator) -> None:
-    """Puts the generators back into a state that `random_state` returned."""
+    """Puts the generators back into a state that `random_state` returned.
+
+    Those of CUDA devices that this machine does not have are left out.
+    """
     data_generator.set_state(state["data"])
     torch.set_rng_state(state["torch"])
     if torch.cuda.is_available() and "cuda" in state:
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
