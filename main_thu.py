@@ -56,6 +56,7 @@ def main() -> None:
         ["test"] if config.test else ["train", "test"],
         snippet_seconds=config.snippet_seconds,
         workers=config.num_workers,
+        memory_budget=device.memory_budget(config.feature_memory),
     ).to(device.torch)
     if config.test:
         test(config, device, data, starts[0])

@@ -68,6 +68,7 @@ class Config:
     data_dir: str = data(BY_DATASET, "folder with train/ test/ gt.json split_train.txt split_test.txt", metavar="DIR")
     save_dir: str = data("", "folder for checkpoints and logs (empty: <data_dir>/save/<group>/<model_name>)", metavar="DIR")
     num_workers: int = data(4, "threads that read feature files; changes no result", at_least=1, at_most=256)
+    feature_memory: float = data(-1.0, "GiB of features to keep in memory (on CUDA: the GPU's); if there are more, rows are read from the files while computing, 0 always does; -1 is half of the memory that is free; changes no result", at_least=-1)
 
     frames_per_second: float = snippets(BY_DATASET, "frame rate at which the features were extracted, frames a second", above=0)
     snippet_frames: int = snippets(BY_DATASET, "stride of the snippets, frames a snippet", at_least=1)

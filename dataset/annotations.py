@@ -45,8 +45,8 @@ def read_database(path: Path) -> dict[str, Video]:
         Videos by name, in the order of the file.
 
     Raises:
-        UserError: if the file cannot be read or has no video; or lists every entry that is not of this form, has a
-            negative or non-finite time, or an end before its start.
+        UserError: if the file cannot be read or has no video; or lists every entry that is not of
+            this form, has a negative or non-finite time, or an end before its start.
     """
     content = read_json(path, "annotation")
     database = content.get("database") if isinstance(content, dict) else None

@@ -1,23 +1,27 @@
-"""Snippet features: reads the files of a split, checks them and keeps their rows together.
+"""Snippet features: checks the files of a split, keeps their rows in memory or maps the files.
+
+    python -m dataset.features --input DIR --output DIR --to float16
+
+writes a copy of a data directory with features of half the size (see `dataset.conversion`).
 
 Letters: V videos, R rows of all of them together, D channels, B videos of a batch, T sampled rows.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dataset.feature_files import FeatureFile
 from utils.errors import Problems
 
-Rows = NDArray[np.float16] | NDArray[np.float32]
+BLOCK_BYTES = 2**24  # of one file are in memory at a time while it is checked
 
 
 @dataclass(frozen=True)
@@ -56,97 +60,150 @@ class FeatureStore:
         return self.rows[self.first[videos][:, None] + rows].float()
 
 
+@dataclass(frozen=True)
+class MappedStore:
+    """The same rows as a `FeatureStore`, read from the files when they are wanted.
+
+    Attributes:
+        files: of V videos.
+        kind: float16 if all files are, else float32.
+        lengths: (V,) int64, rows of each video (N); on the CPU.
+        workers: threads that read.
+        device: where gathered rows shall be.
+    """
+
+    files: Sequence[FeatureFile]
+    kind: torch.dtype
+    lengths: Tensor
+    workers: int
+    device: torch.device
+
+    @property
+    def width(self) -> int:
+        """Channels of a row (D)."""
+        return self.files[0].shape[1]
+
+    def to(self, device: torch.device) -> "MappedStore":
+        """The same rows, gathered onto another device."""
+        return replace(self, device=device)
+
+    def gather(self, videos: Tensor, rows: Tensor) -> Tensor:
+        """Does what `FeatureStore.gather` does, reading no more than these rows.
+
+        The indices come to the CPU, for which it waits until the device has done its work. A row
+        that is wanted again comes from the cache of the system.
+
+        Raises:
+            UserError: if a file is not there any more or not as it was when it was checked.
+        """
+        shape = (*rows.shape, self.width)
+        # Page-locked memory goes to a device without a further copy on the way.
+        found = torch.empty(shape, dtype=self.kind, pin_memory=self.device.type != "cpu")
+
+        def read(block: NDArray[Any], video: int, wanted: NDArray[np.int64]) -> None:
+            block[...] = self.files[video].rows(wanted)
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            list(pool.map(read, found.numpy(), videos.tolist(), rows.cpu().numpy()))
+        return found.to(self.device, non_blocking=True).float()
+
+
+Features: TypeAlias = FeatureStore | MappedStore
+
+
+def memory_of(files: Sequence[FeatureFile]) -> int:
+    """Bytes of the rows of a split in memory."""
+    return sum(rows * width for rows, width in (f.shape for f in files)) * _kind(files).itemsize
+
+
 def read_features(
-    folder: Path,
-    names: Sequence[str],
+    files: Sequence[FeatureFile],
+    resident: bool,
     workers: int,
     problems: Problems,
+    seen: Callable[[memoryview], object],
     progress: Callable[[], object],
-) -> list[Rows | None]:
-    """Reads and checks `<folder>/<name>.npy` for every name.
+) -> Features:
+    """Reads all rows of a split once and checks every value, a few blocks of rows at a time.
 
     Args:
-        folder: one split of the data directory.
-        names: video names.
+        files: of the videos, in order; of one width if the rows are kept.
+        resident: whether the rows are kept in memory.
         workers: threads that read; they change nothing but the time.
-        problems: is told of every file that is missing or unusable.
+        problems: is told of every file with values that are not finite.
+        seen: is called with all rows, (n, D) at a time, in order; float16 if all files are, else
+            float32.
         progress: is called once a file.
-
-    Returns:
-        Per name the array (N, D), float16 if the file is, else float32; None where there was a
-        problem.
     """
-
-    def read(name: str) -> Rows | str:
-        result = _read_file(folder / f"{name}.npy", folder)
-        progress()
-        return result
-
-    with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(read, names))
-    for result in results:
-        if isinstance(result, str):
-            problems.add(result)
-    return [None if isinstance(result, str) else result for result in results]
-
-
-def join_features(arrays: list[Rows]) -> FeatureStore:
-    """Puts the rows of all videos into one tensor; float16 only if all files are.
-
-    Args:
-        arrays: per video (N, D); the list is emptied, so that the rows are not held twice.
-    """
-    lengths = torch.tensor([len(array) for array in arrays])
-    half = all(array.dtype == np.float16 for array in arrays)
-    rows = torch.empty(
-        int(lengths.sum()), arrays[0].shape[1], dtype=torch.float16 if half else torch.float32
-    )
+    kind = _kind(files)
+    lengths = torch.tensor([file.shape[0] for file in files], dtype=torch.int64)
     first = lengths.cumsum(0) - lengths
-    for start in reversed(first.tolist()):
-        array = arrays.pop()
-        rows[start : start + len(array)] = torch.from_numpy(array)
-    return FeatureStore(rows, first, lengths)
+    kept = np.empty((int(lengths.sum()), files[0].shape[1]), kind) if resident else None
+
+    def read(number: int, start: int, stop: int) -> tuple[NDArray[np.floating], str]:
+        file, begin = files[number], int(first[number])
+        if kept is None:
+            block: NDArray[np.floating] = np.empty((stop - start, file.shape[1]), kind)
+        else:
+            block = kept[begin + start : begin + stop]
+        return block, _fill(block, file, start)
+
+    bad: dict[int, str] = {}  # the first problem of each file
+    with ThreadPoolExecutor(workers) as pool:
+        results = _in_order(pool, read, _blocks(files), 2 * workers)
+        for (number, _, stop), (block, problem) in results:
+            seen(block.data)
+            if problem:
+                bad.setdefault(number, problem)
+            if stop == files[number].shape[0]:
+                progress()
+    for message in bad.values():
+        problems.add(message)
+    if kept is None:
+        dtype = torch.float16 if kind == np.float16 else torch.float32
+        return MappedStore(files, dtype, lengths, workers, torch.device("cpu"))
+    return FeatureStore(torch.from_numpy(kept), first, lengths)
 
 
-def _load(path: Path) -> Any:
-    """What `np.load` gives, which may be no array.
-
-    When threads parse headers at the same time, Python 3.11 now and then raises a SystemError ("AST
-    constructor recursion depth mismatch"), which says nothing about the file: it is read again.
-    """
-    for _ in range(5):
-        with suppress(SystemError):
-            return np.load(path, allow_pickle=False)
-    return np.load(path, allow_pickle=False)
+def _kind(files: Sequence[FeatureFile]) -> np.dtype[Any]:
+    """Of the rows of a split in memory: float16 only if all files are."""
+    return np.dtype(np.float16 if all(f.dtype.itemsize == 2 for f in files) else np.float32)
 
 
-def _read_file(path: Path, folder: Path) -> Rows | str:
-    """The checked array of one file, or what is wrong with it."""
-    if not path.is_file():
-        return f"{path} does not exist; every video of the split needs its feature file"
-    if folder.resolve() not in path.resolve().parents:
-        return f"{path} is a link that leads out of {folder}; put the file itself there"
-    try:
-        array = _load(path)
-    except PermissionError:
-        return f"{path} cannot be read: permission denied"
-    except Exception:  # numpy and the parsers below it raise many kinds for a damaged file
-        return (
-            f"{path} is not a whole .npy array of numbers (cut off, another format, "
-            "or Python objects); copy it again"
-        )
-    if not isinstance(array, np.ndarray):
-        return f"{path} is an .npz archive, wanted one .npy array"
-    if array.ndim != 2:
-        return f"{path} has shape {array.shape}, wanted 2 dimensions (snippets, channels)"
-    if 0 in array.shape:
-        return f"{path} is empty: shape {array.shape}, wanted at least one row and one channel"
-    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
-        return f"{path} holds {array.dtype}, wanted float16, float32 or float64"
-    kind = np.float16 if array.dtype.itemsize == 2 else np.float32
-    with np.errstate(all="ignore"):  # what does not fit becomes infinite, which is reported below
-        array = np.ascontiguousarray(array, dtype=kind)
-    if not np.isfinite(array).all():
-        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-        return f"{path} has NaN or infinite values, first in row {row}; extract the features again"
-    return array
+def _blocks(files: Sequence[FeatureFile]) -> Iterator[tuple[int, int, int]]:
+    """Number of a file, start and stop of some of its rows; all rows of all files, in order."""
+    for number, file in enumerate(files):
+        count = max(1, BLOCK_BYTES // (file.shape[1] * file.dtype.itemsize))
+        for start in range(0, file.shape[0], count):
+            yield number, start, min(start + count, file.shape[0])
+
+
+def _fill(block: NDArray[np.floating], file: FeatureFile, start: int) -> str:
+    """Reads rows from `start` on into the block; returns what is wrong with them, or ""."""
+    with np.errstate(all="ignore"):  # what does not fit becomes infinite, which is reported
+        block[...] = file.rows(slice(start, start + len(block)))
+    finite = np.isfinite(block).all(axis=1)
+    if finite.all():
+        return ""
+    row = start + int(finite.argmin())
+    return f"{file.path} has NaN or infinite values, first in row {row}; extract the features again"
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[..., Any], tasks: Iterator[Any], ahead: int
+) -> Iterator[tuple[Any, Any]]:
+    """Every task with its result, as `pool.map`, but with few results waiting to be taken."""
+    waiting: deque[tuple[Any, Future[Any]]] = deque()
+    for task in tasks:
+        waiting.append((task, pool.submit(work, *task)))
+        if len(waiting) > ahead:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    for done, future in waiting:
+        yield done, future.result()
+
+
+if __name__ == "__main__":
+    from dataset.conversion import main
+
+    main()

@@ -4,8 +4,9 @@ train/<video>.npy  test/<video>.npy  gt.json  split_train.txt  split_test.txt
 """
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dataset.annotations import Video, read_database, read_split
-from dataset.features import FeatureStore, Rows, join_features, read_features
+from dataset.feature_files import FeatureFile, find_features
+from dataset.features import Features, memory_of, read_features
 from utils.errors import Problems, UserError, shown
 
 LAYOUT = """wanted this layout:
@@ -40,7 +42,7 @@ class Split:
     """
 
     videos: list[Video]
-    features: FeatureStore
+    features: Features
     labels: Tensor
     fingerprint: dict[str, int | str]
 
@@ -89,10 +91,12 @@ def read_dataset(
     *,
     snippet_seconds: float,
     workers: int = 4,
+    memory_budget: float = math.inf,
 ) -> Dataset:
     """Reads a data directory, checking every file, with a progress bar.
 
-    Prints a remark where the features do not span the durations, which hints at another stride.
+    Prints whether the features are in memory, and a remark where they do not span the durations,
+    which hints at another stride.
 
     Args:
         folder: the data directory.
@@ -101,6 +105,8 @@ def read_dataset(
         snippet_seconds: seconds between the starts of neighbouring rows, to compare with the
             durations.
         workers: threads that read feature files.
+        memory_budget: bytes that the features of all splits together may take in memory; if they
+            need more, rows are read from the files when they are wanted.
 
     Raises:
         UserError: listing all problems of all files together.
@@ -117,16 +123,21 @@ def read_dataset(
         with problems.collect():
             names[split] = read_split(folder / f"split_{split}.txt")
     _check_names(names, database, classes, problems)
-    arrays = _read_arrays(folder, names, workers, problems)
-    _check_widths(names, arrays, problems)
+    files = {s: find_features(folder / s, names[s], problems) for s in splits}
+    _check_widths(files, problems)
+    size = sum(map(memory_of, files.values()))
+    resident = size <= memory_budget and not problems.messages
+    total = sum(map(len, files.values()))
+    with tqdm(total=total, desc="reading features", unit="file", disable=not total) as bar:
+        stores = {s: _read_store(files[s], resident, workers, problems, bar.update) for s in splits}
     problems.raise_if_any(f"data directory {folder}")
 
+    where = "in memory" if resident else "read from the files while computing"
+    print(f"features: {_gib(size)}, {where} (--feature_memory: {_gib(memory_budget)})")
     read: dict[str, Split] = {}
-    for split in splits:
+    for split, (features, fingerprint) in stores.items():
         videos = [database[name] for name in names[split]]
-        features = join_features([rows for rows in arrays.pop(split) if rows is not None])
-        print_of = _fingerprint(names[split], features)
-        read[split] = Split(videos, features, _label_matrix(videos, classes), print_of)
+        read[split] = Split(videos, features, _label_matrix(videos, classes), fingerprint)
         _compare_durations(split, read[split], snippet_seconds)
     annotations = hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
     return Dataset(tuple(classes), database, read, annotations)
@@ -158,26 +169,12 @@ def _check_names(
             problems.add(f"{name} is in both split files; a test video must not be trained on")
 
 
-def _read_arrays(
-    folder: Path, names: dict[str, list[str]], workers: int, problems: Problems
-) -> dict[str, list[Rows | None]]:
-    total = sum(map(len, names.values()))
-    with tqdm(total=total, desc="reading features", unit="file", disable=not total) as bar:
-        return {
-            split: read_features(folder / split, listed, workers, problems, bar.update)
-            for split, listed in names.items()
-        }
-
-
-def _check_widths(
-    names: dict[str, list[str]], arrays: dict[str, list[Rows | None]], problems: Problems
-) -> None:
+def _check_widths(files: dict[str, list[FeatureFile]], problems: Problems) -> None:
     """All files must have as many channels as most of them."""
     width_of = {
-        f"{split}/{name}.npy": rows.shape[1]
-        for split, listed in names.items()
-        for name, rows in zip(listed, arrays[split], strict=True)
-        if rows is not None
+        f"{split}/{file.path.name}": file.shape[1]
+        for split, found in files.items()
+        for file in found
     }
     if not width_of:
         return
@@ -187,12 +184,24 @@ def _check_widths(
             problems.add(f"{file} has {width} channels, the other files have {common}")
 
 
-def _fingerprint(names: Sequence[str], features: FeatureStore) -> dict[str, int | str]:
+def _read_store(
+    files: Sequence[FeatureFile],
+    resident: bool,
+    workers: int,
+    problems: Problems,
+    progress: Callable[[], object],
+) -> tuple[Features, dict[str, int | str]]:
+    """The features of a split and their fingerprint."""
     digest = hashlib.sha256()
-    for name, length in zip(names, features.lengths.tolist(), strict=True):
-        digest.update(f"{name} {length}\n".encode())
-    digest.update(features.rows.numpy().data)
-    return {"videos": len(names), "rows": len(features.rows), "sha256": digest.hexdigest()}
+    for file in files:
+        digest.update(f"{file.path.stem} {file.shape[0]}\n".encode())
+    features = read_features(files, resident, workers, problems, digest.update, progress)
+    rows = int(features.lengths.sum())
+    return features, {"videos": len(files), "rows": rows, "sha256": digest.hexdigest()}
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.3g} GiB"
 
 
 def _label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from config.class_names import THUMOS14
+from dataset.features import FeatureStore
 from dataset.layout import Dataset, read_dataset
 from tests.data_folder import LABELS, edit_json, make_data
 from utils.errors import UserError
@@ -21,6 +23,12 @@ TEST = "video_test_0000002"
 
 def read(folder: Path, **changes: Any) -> Dataset:
     return read_dataset(folder, THUMOS14, **{"snippet_seconds": 0.64, **changes})
+
+
+def all_rows(data: Dataset, split: str) -> Tensor:
+    features = data.splits[split].features
+    assert isinstance(features, FeatureStore)
+    return features.rows
 
 
 @pytest.fixture
@@ -43,7 +51,7 @@ def test_a_good_folder_is_read(folder: Path) -> None:
 def test_the_number_of_reading_threads_changes_nothing(folder: Path) -> None:
     one, many = read(folder, workers=1), read(folder, workers=7)
     for split in ("train", "test"):
-        assert one.splits[split].features.rows.equal(many.splits[split].features.rows)
+        assert all_rows(one, split).equal(all_rows(many, split))
 
 
 @pytest.mark.parametrize(
@@ -53,14 +61,14 @@ def test_the_number_of_reading_threads_changes_nothing(folder: Path) -> None:
 def test_float_features_of_any_precision_are_fine(folder: Path, dtype: Any, kept: Any) -> None:
     for file in folder.glob("*/*.npy"):
         np.save(file, np.load(file).astype(dtype))
-    assert read(folder).splits["test"].features.rows.dtype == kept
+    assert all_rows(read(folder), "test").dtype == kept
 
 
 def test_fortran_order_and_big_endian_files_are_read_alike(folder: Path) -> None:
-    expected = read(folder).splits["train"].features.rows
+    expected = all_rows(read(folder), "train")
     for file in folder.glob("train/*.npy"):
         np.save(file, np.asfortranarray(np.load(file).astype(">f4")))
-    assert read(folder).splits["train"].features.rows.equal(expected)
+    assert all_rows(read(folder), "train").equal(expected)
 
 
 def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_fine(folder: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from utils.errors import UserError
+from utils.memory import free_memory
 
 # What torch says when memory runs out: on CUDA, on the CPU, and in cuBLAS.
 OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -34,6 +35,16 @@ class Device:
         """Waits until the device has done all its work, for timing."""
         if self.torch.type == "cuda":
             torch.cuda.synchronize(self.torch)
+
+    def memory_budget(self, gib: float) -> float:
+        """Bytes that data may take: `gib` GiB; if that is negative, half of the memory that is free
+        now, of the host's and, on CUDA, of the GPU's too, whichever is less."""
+        if gib >= 0:
+            return gib * 2**30
+        free = free_memory()
+        if self.torch.type == "cuda":
+            free = min(free, torch.cuda.mem_get_info(self.torch)[0])
+        return free / 2
 
     def __str__(self) -> str:
         if self.torch.type == "cuda":

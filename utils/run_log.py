@@ -23,6 +23,7 @@ FREE_TO_DIFFER = {
         "force",
         "report",
         "num_workers",
+        "feature_memory",
         "without_wandb",
         "wandb_project",
         "checkpoint_seconds",

@@ -1,0 +1,262 @@
+"""Features that do not fit into memory, and features converted to half the size."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from config.class_names import THUMOS14
+from dataset import features
+from dataset.conversion import convert, main
+from dataset.features import FeatureStore, MappedStore
+from dataset.layout import Dataset, read_dataset
+from tests.data_folder import make_data
+from tests.program import run_main
+from utils import memory
+from utils.checkpoint import read_checkpoint
+from utils.device import choose_device
+from utils.errors import UserError
+
+TRAIN = "video_train_0000000"
+FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
+
+
+def read(folder: Path, budget: float) -> Dataset:
+    return read_dataset(folder, THUMOS14, snippet_seconds=0.64, memory_budget=budget)
+
+
+def rewrite(folder: Path, change: Callable[[np.ndarray], Any]) -> None:
+    for file in folder.glob("*/*.npy"):
+        np.save(file, change(np.load(file)))
+
+
+def size_of(folder: Path) -> int:
+    return sum(np.load(file).nbytes for file in folder.glob("*/*.npy"))
+
+
+def without_times(line: str) -> dict[str, float]:
+    values = json.loads(line)
+    return {name: value for name, value in values.items() if not name.startswith("seconds/")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_data(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows,
+        lambda rows: rows.astype(np.float16),
+        lambda rows: rows.astype(np.float64) / 3,
+        lambda rows: rows.astype(">f4"),
+        lambda rows: rows.astype(">f2"),
+        lambda rows: np.asfortranarray(rows),
+        lambda rows: rows.astype(np.float16 if len(rows) == 1 else np.float32),
+    ],
+    ids=["float32", "float16", "float64", "big-endian", "big half", "fortran", "mixed"],
+)
+def test_mapped_rows_and_fingerprint_are_those_in_memory(
+    folder: Path, change: Callable[[np.ndarray], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(folder, change)
+    monkeypatch.setattr(features, "BLOCK_BYTES", 500)  # several blocks a file
+    resident, mapped = read(folder, np.inf), read(folder, 0)
+    assert mapped.fingerprint == resident.fingerprint
+    for split in ("train", "test"):
+        expected, found = resident.splits[split].features, mapped.splits[split].features
+        assert isinstance(expected, FeatureStore)
+        assert isinstance(found, MappedStore)
+        assert found.kind == expected.rows.dtype
+        assert found.width == expected.width
+        assert found.lengths.equal(expected.lengths)
+        videos = torch.tensor([2, 1, 0, 2])  # video 1 has one row
+        rows = torch.tensor([[5, 0, 5, 11], [0, 0, 0, 0], [0, 1, 2, 3], [11, 11, 0, 7]])
+        assert found.gather(videos, rows).equal(expected.gather(videos, rows))
+
+
+def test_the_budget_decides_and_is_said_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = size_of(folder)
+    for budget, kind, word in (
+        (size, FeatureStore, "in memory"),
+        (size - 1, MappedStore, "read from the files"),
+    ):
+        data = read(folder, budget)
+        assert all(isinstance(split.features, kind) for split in data.splits.values())
+        assert capsys.readouterr().out.count(word) == 1
+    rewrite(folder, lambda rows: rows.astype(np.float16))  # half the size in memory too
+    assert isinstance(read(folder, size / 2).splits["train"].features, FeatureStore)
+
+
+@pytest.mark.parametrize("stage", [[], ["--ftcl"]])
+def test_a_tenth_of_the_data_in_memory_gives_the_same_bits(
+    folder: Path, tmp_path: Path, stage: list[str]
+) -> None:
+    tenth = size_of(folder) / 10 / 2**30
+    states, metrics = [], []
+    for name, budget in (("all", -1), ("tenth", tenth)):
+        run = tmp_path / name
+        flags = ["--data_dir", folder, "--save_dir", run, "--feature_memory", budget, *stage]
+        flags += ["--device", "cpu", "--without_wandb", "--num_snippets", 20, "--batch_size", 3]
+        flags += ["--epochs", 2, "--fc_dim", 8]
+        printed = run_main(flags)
+        assert ("read from the files" in printed) == (name == "tenth")
+        states.append(read_checkpoint(run / "THUMOS_latest.pth")["model_state_dict"])
+        lines = (run / "metrics.jsonl").read_text().splitlines()
+        metrics.append([without_times(line) for line in lines])
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+    assert metrics[0] == metrics[1]
+    # a run that was begun with everything in memory can go on without
+    run_main([*flags, "--save_dir", tmp_path / "all", "--resume"])
+
+
+def test_values_are_checked_though_they_are_not_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "BLOCK_BYTES", 128)  # two rows
+    for name, row in ((TRAIN, 5), ("video_train_0000002", 0)):
+        rows = np.load(folder / "train" / f"{name}.npy")
+        rows[row:, 3] = np.nan
+        np.save(folder / "train" / f"{name}.npy", rows)
+    with pytest.raises(UserError, match=r"(?s)2 problems.*0000000.*row 5;.*0000002.*row 0;"):
+        read(folder, 0)
+
+
+def other_content(file: Path) -> None:
+    np.save(file, np.load(file) + 1)
+    os.utime(file, ns=(1, 1))  # file systems may keep times only roughly
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(Path.unlink, "cannot be read"), (other_content, "has changed"), (cut, "has changed")],
+)
+def test_a_file_that_changes_while_computing_is_one_clear_error(
+    folder: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    store = read(folder, 0).splits["train"].features
+    spoil(folder / "train" / f"{TRAIN}.npy")
+    with pytest.raises(UserError, match=f"{TRAIN}.npy {words}"):
+        store.gather(torch.tensor([1, 0]), torch.zeros(2, 3, dtype=torch.int64))
+    assert store.gather(torch.tensor([2]), torch.zeros(1, 3, dtype=torch.int64)).shape == (1, 3, 16)
+
+
+def test_the_automatic_budget_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = choose_device("cpu", "0", "fp32")
+    assert device.memory_budget(0) == 0
+    assert device.memory_budget(1.5) == 1.5 * 2**30
+    monkeypatch.setattr(memory, "_limits", lambda: [2**24, 2**60])
+    assert device.memory_budget(-1) == 2**23
+    monkeypatch.setattr(memory, "_limits", list)
+    assert 0 < device.memory_budget(-1) < 2**50
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_mapped_rows_on_cuda_are_those_in_memory(folder: Path, kind: Any) -> None:
+    rewrite(folder, lambda rows: rows.astype(kind))
+    device = choose_device("cuda", "0", "fp32")
+    videos = torch.tensor([0, 2]).to(device.torch)
+    rows = torch.tensor([[3, 0], [7, 7]]).to(device.torch)
+    stores = [read(folder, b).to(device.torch).splits["train"].features for b in (np.inf, 0)]
+    expected, found = (store.gather(videos, rows) for store in stores)
+    assert found.equal(expected)
+    assert found.device == expected.device
+    assert 0 < device.memory_budget(-1) <= torch.cuda.get_device_properties(0).total_memory / 2
+
+
+def test_conversion_rounds_every_file_and_copies_the_rest(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = folder / "train" / f"{TRAIN}.npy"
+    rows = np.asfortranarray(np.load(first).astype(">f8"))
+    rows[0, :3] = 0, 1e-6, 1 + 2**-11  # of these, 1e-6 has few digits, 1 + 2^-11 is halfway
+    np.save(first, rows)
+    half = tmp_path / "new" / "half"
+    flags = ["--input", str(folder), "--output", str(half), "--to", "float16"]
+    monkeypatch.setattr(sys, "argv", ["features", *flags])
+    main()
+    printed = capsys.readouterr().out
+    assert "10 files" in printed
+    assert "largest relative rounding error: 4.88e-04" in printed
+    assert [file.name for file in half.parent.iterdir()] == ["half"]
+    before, after = read(folder, np.inf), read(half, np.inf)
+    assert after.annotations_hash == before.annotations_hash
+    assert [v.name for v in after.splits["test"].videos] == [
+        v.name for v in before.splits["test"].videos
+    ]
+    for file in folder.glob("*/*.npy"):
+        converted = np.load(half / file.relative_to(folder))
+        assert converted.dtype == FLOAT16
+        np.testing.assert_array_equal(converted, np.load(file).astype(np.float16))
+    with pytest.raises(SystemExit):  # the folder is there now
+        main()
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_rounding_is_reported_exactly(folder: Path, tmp_path: Path) -> None:
+    rewrite(folder, lambda rows: np.zeros_like(rows))
+    first = folder / "train" / f"{TRAIN}.npy"
+    rows = np.load(first)
+    rows[0, :4] = 1 + 2**-12, 2**-24, 2**-26, 6e4
+    np.save(first, rows)
+    done, files = convert(folder, tmp_path / "half", FLOAT16)
+    assert len(files) == 10
+    assert done.relative == pytest.approx(2**-12, rel=1e-3)  # of 1 + 2^-12; 60000 fits
+    assert (done.small, done.absolute) == (2, 2**-26)  # 2^-24 is the smallest that there is
+    assert done.values * 4 == size_of(folder)
+    again, _ = convert(tmp_path / "half", tmp_path / "back", FLOAT32)
+    assert again.relative == again.absolute == 0
+
+
+def too_large(rows: np.ndarray) -> None:
+    rows[2, 1] = -7e4
+
+
+def not_finite(rows: np.ndarray) -> None:
+    rows[4, 1] = np.inf
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (too_large, [r"too large for float16 \(at most 65504\)", "-70000 in row 2, channel 1"]),
+        (not_finite, ["infinite values, first in row 4"]),
+    ],
+)
+def test_conversion_names_the_file_it_cannot_convert_and_leaves_nothing(
+    folder: Path, tmp_path: Path, spoil: Callable[[np.ndarray], None], words: list[str]
+) -> None:
+    path = folder / "train" / f"{TRAIN}.npy"
+    rows = np.load(path)
+    spoil(rows)
+    np.save(path, rows)
+    (folder / "test" / "broken.npy").write_text("no numbers")
+    with pytest.raises(UserError, match=r"broken.npy is not a whole .npy"):
+        convert(folder, tmp_path / "half", FLOAT16)
+    (folder / "test" / "broken.npy").unlink()
+    for word in [rf"{TRAIN}\.npy", *words]:
+        with pytest.raises(UserError, match=word):
+            convert(folder, tmp_path / "half", FLOAT16)
+    assert list(tmp_path.iterdir()) == [folder]
+    shutil.rmtree(folder / "train")
+    shutil.rmtree(folder / "test")
+    with pytest.raises(UserError, match=r"no train/<video>\.npy"):
+        convert(folder, tmp_path / "half", FLOAT16)

@@ -1,0 +1,45 @@
+"""How much memory of the machine this process may still take."""
+
+import os
+from pathlib import Path
+
+UNKNOWN = 8 * 2**30  # bytes, assumed where the system does not tell
+
+
+def free_memory() -> int:
+    """Bytes that are free; if a job or container has a limit that is less, the limit.
+
+    Linux tells both. Elsewhere it is all memory of the machine.
+    """
+    return min([_free_of_machine(), *_limits()])
+
+
+def _free_of_machine() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+        return found[0] * 1024 if found else UNKNOWN
+    except OSError:  # not Linux
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not a Unix
+        return UNKNOWN
+
+
+def _limits() -> list[int]:
+    """Bytes that the control groups of this process allow, by version 1 and 2 of the interface."""
+    try:
+        groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return []
+    limits = []
+    for _, controllers, group in groups:
+        if controllers in ("", "memory"):
+            file = "memory.limit_in_bytes" if controllers else "memory.max"
+            folder = Path("/sys/fs/cgroup", controllers, group.lstrip("/"))
+            # A container may see its group at the root, whatever path it is told.
+            for path in (folder, *folder.parents[:-3]):
+                text = (path / file).read_text().strip() if (path / file).is_file() else "max"
+                limits += [int(text)] if text.isdigit() else []
+    return limits
