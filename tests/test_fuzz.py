@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.bad_inputs.case import BASE, DETECTION, MAIN, TEST
+from tests.bad_inputs.case import BASE, DETECTION, MAIN, RESUME, TEST
 from tests.bad_inputs.run import PROGRAMS, make_good
 from tests.mutations import (
     damaged,
@@ -26,7 +26,8 @@ from tests.mutations import (
 Bytes = st.SearchStrategy[bytes]
 VIDEO = "video_test_0000000"
 SCORE = [DETECTION, *BASE[DETECTION].split()]
-EVALUATE = [MAIN, *BASE[MAIN].split(), "--num_workers", "1", *TEST.split()]
+EVALUATE = [MAIN, *BASE[MAIN].split(), *TEST.split()]
+GO_ON = [MAIN, *BASE[MAIN].split(), *RESUME.split(), "--force"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ TARGETS = {
     "split": Target("data/split_test.txt", damaged, EVALUATE, 3),
     "features": Target(f"data/test/{VIDEO}.npy", bytes_or_header, EVALUATE, 4),
     "predictions": Target("pred.json", bytes_or_structure, SCORE, 4),
-    "checkpoint": Target("good.pth", damaged_checkpoint, EVALUATE, 2),
+    "checkpoint": Target("good.pth", damaged_checkpoint, EVALUATE, 1),
     "checkpoint, content": Target("good.pth", odd_checkpoint, EVALUATE, 1),
+    "checkpoint to go on from": Target("done/THUMOS_latest.pth", odd_checkpoint, GO_ON, 1),
 }
 SHARES = sum(target.share for target in TARGETS.values())
 

@@ -1,7 +1,9 @@
 """Trouble with the machine: folders that cannot be written, a full disk, devices."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -17,6 +19,18 @@ Scored = partial(BadInput, program=DETECTION)
 def gpus(count: int) -> AbstractContextManager[object]:
     """A machine with so many CUDA devices."""
     return patch.multiple(torch.cuda, is_available=lambda: count > 0, device_count=lambda: count)
+
+
+@contextmanager
+def cuda_memory_for(most: int) -> Iterator[None]:
+    """A training step that runs out of CUDA memory with more than so many videos."""
+
+    def step(net: object, criterion: object, weights: object, batches: Any, *more: object) -> None:
+        if any(len(batch.videos) > most for batch in batches):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with patch("main_thu.train_one_epoch", step), patch("stages.train_one_epoch", step):
+        yield
 
 
 FOLDERS = [
@@ -50,6 +64,12 @@ DISK = [
 ]
 
 DEVICES = [
+    BadInput(
+        "CUDA out of memory",
+        "--batch_size 6",
+        around=lambda: cuda_memory_for(3),
+        leaves=("run/config.json",),
+    ),
     BadInput("`--device cuda` without CUDA", "--device cuda", around=lambda: gpus(0)),
     BadInput("`--gpu 7` of 2", "--device cuda --gpu 7", around=lambda: gpus(2)),
     BadInput("`--gpu first`", "--gpu first"),

@@ -67,6 +67,16 @@ def without_optimizer() -> None:
     os.replace("done/THUMOS_best.pth", LATEST)
 
 
+def other_optimizer() -> None:
+    """The optimizer's averages of the gradient get another shape."""
+
+    def change(content: dict[str, Any]) -> None:
+        for values in content["optimizer"]["state"].values():
+            values["exp_avg"] = torch.zeros(7)
+
+    checkpoint(LATEST, change)()
+
+
 def other_features() -> None:
     path = f"data/test/{NAME}.npy"
     np.save(path, np.load(path) + 1)
@@ -105,6 +115,7 @@ CHECKPOINTS = [
     Tested("no settings in their place", spoil=checkpoint(GOOD, lambda c: c.update(config=3))),
     Resumed("`--resume` from one for evaluation only", spoil=without_optimizer),
     Resumed("`--resume` from one that is cut off", spoil=cut(LATEST, 500)),
+    Resumed("`--resume` with an optimizer of another network", spoil=other_optimizer),
     Resumed("`--resume` after a change of the features", spoil=other_features),
 ]
 

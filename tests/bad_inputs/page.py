@@ -43,6 +43,7 @@ CODES = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EF
 GENERAL = [
     *((rf": {re.escape(os.strerror(code))}\b", ": <reason>") for code in (*CODES, errno.EACCES)),
     (r"(checkpoint \S+) cannot be read \(.*?\);", r"\1 cannot be read (<reason>);"),
+    (r"out of memory on .*?:", "out of memory on <device>:"),
     (r"\(choose from .*\)", "(choose from <names>)"),
     (r"line 1, column \d+", "line 1, column <number>"),
     (r"known are BaseballPitch.*", "known are <classes>"),
