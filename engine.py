@@ -18,6 +18,7 @@ from models.criteria import Criterion, Terms
 from models.losses import weighted_sum
 from models.scores import VideoScores
 from utils.device import Device
+from utils.distributed import ALONE, Processes
 from utils.errors import UserError
 
 MOST_SKIPPED_IN_A_ROW = 10
@@ -57,11 +58,16 @@ def train_one_epoch(
     optimizer: torch.optim.Optimizer,
     device: Device,
     after_step: Callable[[], object],
+    processes: Processes = ALONE,
 ) -> EpochReport:
     """Trains on every batch once.
 
     A step with a loss or gradient that is not finite changes nothing; after ten in a row no step
     changes anything any more. Both happen on the device: the host reads it once, at the end.
+
+    Of every batch each process takes its share; what it finds is added to what the others found.
+    The gradients are added after the backward pass, not during it as DistributedDataParallel does:
+    that of the convolution, which is most of them, is the last to be known anyway.
 
     Args:
         net: is trained.
@@ -72,6 +78,7 @@ def train_one_epoch(
         optimizer: a fused Adam, which skips a step on the device.
         device: where everything is.
         after_step: is called once a step, for a progress bar.
+        processes: all have the same network, optimizer and batches.
 
     Raises:
         UserError: after ten skipped steps in a row, naming the terms that were not finite.
@@ -79,15 +86,20 @@ def train_one_epoch(
     net.train()
     tally = _Tally(device.torch)
     for batch in batches:
-        features = split.features.gather(batch.videos, batch.rows)  # (B, T, D)
+        own = batch.share(processes.rank, processes.count)
+        features = split.features.gather(own.videos, own.rows)  # (B, T, D)
+        labels, batch_labels = split.labels[own.videos], split.labels[batch.videos]
         with device.autocast():
-            terms = criterion(net, features, split.labels[batch.videos], batch.rows)
+            terms = criterion(net, features, labels, own.rows, batch_labels)
         total = weighted_sum(terms.losses, weights)
         optimizer.zero_grad()
-        total.backward()
-        gradient = torch.stack([p.grad.sum() for p in net.parameters() if p.grad is not None]).sum()
+        (total * own.weight).backward()
+        gradients = [p.grad for p in net.parameters() if p.grad is not None]
+        gradient = torch.stack([g.sum() for g in gradients]).sum()
+        found = tally.stacked(terms, total, gradient) * own.weight
+        processes.add_up([*gradients, found])
         # Fused Adam leaves out the step on the device where this is 1.
-        optimizer.found_inf = tally.add(terms, total, gradient)  # type: ignore[attr-defined]
+        optimizer.found_inf = tally.add(found)  # type: ignore[attr-defined]
         optimizer.step()
         after_step()
     return tally.report()
@@ -104,14 +116,17 @@ class _Tally:
         self.steps = torch.zeros((), device=device)
         self.streak = torch.zeros((), device=device)
 
-    def add(self, terms: Terms, total: Tensor, gradient: Tensor) -> Tensor:
-        """Counts a step in; returns 1 (a float scalar) if it must be skipped, else 0."""
+    def stacked(self, terms: Terms, total: Tensor, gradient: Tensor) -> Tensor:
+        """The numbers of a step as one tensor (K,), what is only watched last."""
         self.losses, self.watched = [*terms.losses, TOTAL, GRADIENT], list(terms.watched)
         minimised = torch.stack([*terms.losses.values(), total, gradient])
         watched = [value.to(minimised) for value in terms.watched.values()]
         values = torch.cat([minimised, torch.stack(watched)]) if watched else minimised
-        values = values.detach().float()
-        finite = values[: len(minimised)].isfinite()
+        return values.detach().float()
+
+    def add(self, values: Tensor) -> Tensor:
+        """Counts a step in; returns 1 (a float scalar) if it must be skipped, else 0."""
+        finite = values[: len(self.losses)].isfinite()
         skip = (~finite.all()) | (self.streak >= MOST_SKIPPED_IN_A_ROW)
         self.sums = self.sums + torch.where(skip, 0.0, values)
         self.not_finite = self.not_finite + ~finite
@@ -148,8 +163,11 @@ def predict(
     device: Device,
     after_videos: Callable[[int], object] = lambda count: None,
     batch_snippets: int = 6000,
+    processes: Processes = ALONE,
 ) -> list[VideoScores]:
     """Scores every video of a split, videos of similar length together.
+
+    The groups of videos are those of one process, so the scores have the same bits.
 
     Args:
         net: is put into evaluation mode.
@@ -158,36 +176,51 @@ def predict(
         device: where everything is.
         after_videos: is called with the number of videos just done, for a progress bar.
         batch_snippets: the most snippets in a batch, padding included; bounds the memory.
+        processes: each scores its share.
 
     Returns:
-        In the order of the split.
+        In the order of the split; empty in all processes but the main one.
     """
     net.eval()
     rows = [uniform_rows(length, num_snippets) for length in split.features.lengths.tolist()]
-    scores: list[VideoScores | None] = [None] * len(rows)
-    for group in _similar_lengths([len(r) for r in rows], batch_snippets):
-        lengths = torch.tensor([len(rows[i]) for i in group])
-        videos = torch.tensor(group).to(device.torch)
-        index = pad_sequence([rows[i] for i in group], batch_first=True).to(device.torch)
-        features = split.features.gather(videos, index)
-        inside = torch.arange(index.shape[1]) < lengths[:, None]
-        features *= inside.to(device.torch)[..., None]
-        with device.autocast():
-            output = net(features, lengths.to(device.torch))
-        cas = output.branch_cas(INSTANCE).cpu().numpy()
-        attention = output.attention[..., INSTANCE].cpu().numpy()
-        class_scores = output.video_logits[:, INSTANCE].softmax(dim=-1).cpu().numpy()
-        for row, i in enumerate(group):
-            n = len(rows[i])
-            scores[i] = VideoScores(
-                split.videos[i].name,
-                int(split.features.lengths[i]),
-                cas[row, :n],
-                attention[row, :n],
-                class_scores[row],
-            )
-        after_videos(len(group))
-    return [video for video in scores if video is not None]
+    groups = _similar_lengths([len(r) for r in rows], batch_snippets)
+    own: dict[int, VideoScores] = {}
+    for start in range(0, len(groups), processes.count):
+        at_once = groups[start : start + processes.count]  # one for each process
+        if processes.rank < len(at_once):
+            group = at_once[processes.rank]
+            scored = _score(net, split, group, [rows[i] for i in group], device)
+            own.update(zip(group, scored, strict=True))
+        after_videos(sum(map(len, at_once)))
+    scores = {i: video for part in processes.gather(own) for i, video in part.items()}
+    return [scores[i] for i in sorted(scores)]
+
+
+def _score(
+    net: ACMNet, split: Split, group: list[int], rows: list[Tensor], device: Device
+) -> list[VideoScores]:
+    """Scores some videos of a split in one batch, of each these rows."""
+    lengths = torch.tensor([len(r) for r in rows])
+    videos = torch.tensor(group).to(device.torch)
+    index = pad_sequence(rows, batch_first=True).to(device.torch)
+    features = split.features.gather(videos, index)
+    inside = torch.arange(index.shape[1]) < lengths[:, None]
+    features *= inside.to(device.torch)[..., None]
+    with device.autocast():
+        output = net(features, lengths.to(device.torch))
+    cas = output.branch_cas(INSTANCE).cpu().numpy()
+    attention = output.attention[..., INSTANCE].cpu().numpy()
+    class_scores = output.video_logits[:, INSTANCE].softmax(dim=-1).cpu().numpy()
+    return [
+        VideoScores(
+            split.videos[i].name,
+            int(split.features.lengths[i]),
+            cas[row, :n],
+            attention[row, :n],
+            class_scores[row],
+        )
+        for row, (i, n) in enumerate(zip(group, lengths.tolist(), strict=True))
+    ]
 
 
 def _similar_lengths(lengths: Sequence[int], most: int) -> list[list[int]]:

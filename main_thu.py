@@ -4,9 +4,12 @@
     python main_thu.py --group ftcl --model_name ftcl --ftcl \\
         --checkpoint data/THUMOS14/save/baseline/acmnet/THUMOS_best.pth
     python main_thu.py --test --checkpoint data/THUMOS14/save/ftcl/ftcl/THUMOS_best.pth
+
+Several GPUs or machines (docs/DISTRIBUTED.md): torchrun --nproc_per_node N main_thu.py ...
 """
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,7 @@ from stages import (
 )
 from utils.checkpoint import read_checkpoint, restore_training
 from utils.device import Device, choose_device, memory_advice
+from utils.distributed import Processes, all_processes
 from utils.errors import command
 from utils.seed import random_state, seed_everything
 
@@ -42,83 +46,122 @@ DESCRIPTION = "Weakly supervised temporal action localization on THUMOS14: train
 
 @command("main_thu.py")
 def main() -> None:
+    with all_processes() as processes:
+        run(processes)
+
+
+def run(processes: Processes) -> None:
+    """Trains or tests as the command line says."""
     flags = parse_flags("main_thu.py", DESCRIPTION)
     config = make_config(**flags)
     runs = config.one_a_seed()
     starts = [read_checkpoint(Path(run.checkpoint)) if run.checkpoint else {} for run in runs]
     if config.test:  # evaluated as it was trained, unless a flag says otherwise
         config = make_config(**{**settings_of(starts[0]), **flags})
-    device = choose_device(config.device, config.gpu, config.precision, config.deterministic)
-    print(f"computing on {device}")
-    data = read_dataset(
-        Path(config.data_dir),
-        CLASS_NAMES[config.dataset],
-        ["test"] if config.test else ["train", "test"],
-        snippet_seconds=config.snippet_seconds,
-        workers=config.num_workers,
-        memory_budget=device.memory_budget(config.feature_memory),
+    gpu = str(processes.local_rank) if processes.count > 1 else config.gpu
+    device = choose_device(config.device, gpu, config.precision, config.deterministic)
+    print(f"computing on {device}, {processes}")
+    data = processes.once_a_node(
+        lambda: read_dataset(
+            Path(config.data_dir),
+            CLASS_NAMES[config.dataset],
+            ["test"] if config.test else ["train", "test"],
+            snippet_seconds=config.snippet_seconds,
+            workers=config.num_workers,
+            memory_budget=device.memory_budget(config.feature_memory),
+        )
     ).to(device.torch)
     if config.test:
-        test(config, device, data, starts[0])
+        test(config, device, data, starts[0], processes)
         return
-    for run, start in zip(runs, starts, strict=True):
-        train(run, device, data, start)
-    if len(runs) > 1:
+    for one, start in zip(runs, starts, strict=True):
+        train(one, device, data, start, processes)
+    if len(runs) > 1 and processes.is_main:
         table = summary({f"seed {run.seed}": run.run_folder for run in runs})
         print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")
 
 
-def train(config: Config, device: Device, data: Dataset, checkpoint: dict[str, Any]) -> None:
+def train(
+    config: Config,
+    device: Device,
+    data: Dataset,
+    checkpoint: dict[str, Any],
+    processes: Processes,
+) -> None:
     """Trains for all epochs; evaluates, logs and saves after each."""
-    generator = seed_everything(config.seed)
+    generator = seed_everything(config.seed, processes.rank)
     net = make_network(config, data, checkpoint).to(device.torch)
     train_split, test_split = data.splits["train"], data.splits["test"]
     batches = make_batches(config, train_split, generator, device.torch)
     criterion, weights = make_criterion(config), loss_weights(config)
     optimizer = make_optimizer(config, net)
     protocol = make_protocol(config, data)
-    log, state = open_run(config, data)
+    log, state = open_run(config, data, processes)
+    processes.copy_from_main(list(net.state_dict().values()))
     done = config.start_epoch
     if state:
-        restore_training(state, log.latest, net, optimizer, generator)
+        latest = config.run_folder / f"{config.dataset}_latest.pth"
+        restore_training(state, latest, net, optimizer, generator, processes.rank)
         done = state["epoch"]
 
     def with_batch_size(size: int) -> None:
-        try_step(replace(config, batch_size=size), net, train_split, optimizer, device)
+        share = -(-size // processes.count)
+        try_step(replace(config, batch_size=share), net, train_split, optimizer, device)
 
     epochs = range(done + 1, config.epochs + 1)
     evaluation = None
-    with log, tqdm(total=len(epochs) * len(batches), unit="step") as bar:
+    with log or nullcontext(), tqdm(total=len(epochs) * len(batches), unit="step") as bar:
         for epoch in epochs:
             began = time.perf_counter()
             with memory_advice(device, config.batch_size, with_batch_size):
                 report = train_one_epoch(
-                    net, criterion, weights, batches, train_split, optimizer, device, bar.update
+                    net,
+                    criterion,
+                    weights,
+                    batches,
+                    train_split,
+                    optimizer,
+                    device,
+                    bar.update,
+                    processes,
                 )
             trained = time.perf_counter()
             metrics = {**report.metrics(weights), "seconds/training": trained - began}
             evaluation = None
             if epoch >= config.start_test_epoch or epoch == config.epochs:
-                evaluation = protocol(predict(net, test_split, config.num_snippets, device))
-                metrics |= evaluation.metrics()
-                metrics["seconds/evaluation"] = time.perf_counter() - trained
-            log.end_epoch(
-                epoch,
-                metrics,
-                evaluation.headline() if evaluation else None,
-                {"model_state_dict": net.state_dict(), "network": type(net).__name__},
-                {"optimizer": optimizer.state_dict(), "random": random_state(generator)},
-            )
+                scores = predict(net, test_split, config.num_snippets, device, processes=processes)
+                if processes.is_main:
+                    evaluation = protocol(scores)
+                    metrics |= evaluation.metrics()
+                    metrics["seconds/evaluation"] = time.perf_counter() - trained
+            states = processes.gather(random_state(generator))
+            if log:
+                log.end_epoch(
+                    epoch,
+                    metrics,
+                    evaluation.headline() if evaluation else None,
+                    {"model_state_dict": net.state_dict(), "network": type(net).__name__},
+                    {"optimizer": optimizer.state_dict(), "random": states},
+                )
+            processes.agree()
     print(evaluation.text() if evaluation else f"the run is finished: {done} epochs are done")
 
 
-def test(config: Config, device: Device, data: Dataset, checkpoint: dict[str, Any]) -> None:
+def test(
+    config: Config,
+    device: Device,
+    data: Dataset,
+    checkpoint: dict[str, Any],
+    processes: Processes,
+) -> None:
     """Evaluates and writes the predictions beside the checkpoint."""
     warn_of_other_data(checkpoint, data)
     net = make_network(config, data, checkpoint).to(device.torch)
     split = data.splits["test"]
     with tqdm(total=len(split.videos), desc="scoring", unit="video") as bar:
-        scores = predict(net, split, config.num_snippets, device, bar.update)
+        scores = predict(net, split, config.num_snippets, device, bar.update, processes=processes)
+    if not processes.is_main:
+        return
     protocol = make_protocol(config, data)
     evaluation = protocol(scores)
     file = Path(config.checkpoint)

@@ -19,6 +19,7 @@ from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import FTCLNet
 from utils.checkpoint import load_weights
 from utils.device import Device
+from utils.distributed import Processes
 from utils.environment import describe_environment
 from utils.run_log import RunLog, read_resume_point
 
@@ -138,29 +139,42 @@ def make_protocol(config: Config, data: Dataset) -> Protocol:
     )
 
 
-def open_run(config: Config, data: Dataset) -> tuple[RunLog, dict[str, Any] | None]:
-    """The record of the run and, with `--resume`, the state to go on from.
+def open_run(
+    config: Config, data: Dataset, processes: Processes
+) -> tuple[RunLog | None, dict[str, Any] | None]:
+    """The record of the run (in the main process) and, with `--resume`, the state to go on from.
 
     Raises:
         UserError: if the run cannot be resumed with these settings and data.
     """
     folder = config.run_folder
     settings, identity = config.as_dict(), {"data": data.fingerprint}
-    state = None
+    state, log = None, None
     if config.resume:
-        state = read_resume_point(folder, config.dataset, {**settings, **identity}, config.force)
-    log = RunLog(
-        folder,
-        config.dataset,
-        {**settings, **identity},
-        about=describe_environment(),
-        resumed=state,
-        resuming=config.resume,
-        checkpoint_seconds=config.checkpoint_seconds,
-        wandb_project=None if config.without_wandb else config.wandb_project,
-        wandb_group=config.group,
-        wandb_name=config.model_name,
-    )
+        state = processes.from_main(
+            lambda: read_resume_point(
+                folder, config.dataset, {**settings, **identity}, config.force
+            )
+        )
+    if state and len(state["random"]) != processes.count:
+        print(
+            f"{len(state['random'])} processes before, {processes.count} now: the run goes on with "
+            "other dropout masks than it would have had"
+        )
+    if processes.is_main:
+        log = RunLog(
+            folder,
+            config.dataset,
+            {**settings, **identity},
+            about={**describe_environment(), "processes": processes.count},
+            resumed=state,
+            resuming=config.resume,
+            checkpoint_seconds=config.checkpoint_seconds,
+            wandb_project=None if config.without_wandb else config.wandb_project,
+            wandb_group=config.group,
+            wandb_name=config.model_name,
+        )
+    processes.agree()
     return log, state
 
 

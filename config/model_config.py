@@ -56,7 +56,7 @@ class Config:
     report: bool = run(False, "with --test: also write a page with tables and timelines of videos")
     ftcl: bool = run(False, "train FTCL-Net (second stage) instead of ACM-Net")
     device: str = run("auto", "where to compute; auto is CUDA when there is one", choices=("auto", "cpu", "cuda"))
-    gpu: str = run("0", "number of the CUDA device, as nvidia-smi counts; unused without CUDA", metavar="N")
+    gpu: str = run("0", "number of the CUDA device, as nvidia-smi counts; unused without CUDA and under torchrun, where each process has its own", metavar="N")
     precision: str = run("auto", "arithmetic of the matrix products; auto is tf32 on CUDA, fp32 on the CPU", choices=("auto", "fp32", "tf32", "bf16"))
     deterministic: bool = run(False, "same bits in every run on CUDA too (slower); the CPU always gives them")
     resume: bool = run(False, "go on with the run in the folder from its latest checkpoint")
@@ -79,7 +79,7 @@ class Config:
     con_topk_seg: int = network(BY_DATASET, "context branch: likewise", at_least=1)
     bak_topk_seg: int = network(BY_DATASET, "background branch: likewise", at_least=1)
 
-    batch_size: int = training(BY_DATASET, "videos (with --ftcl: pairs) a step", at_least=1)
+    batch_size: int = training(BY_DATASET, "videos (with --ftcl: pairs) a step, of all processes together", at_least=1)
     epochs: int = training(BY_STAGE, "last epoch", at_least=1)
     start_epoch: int = training(0, "number of epochs counted as done before the first", at_least=0)
     start_test_epoch: int = training(0, "evaluate after each epoch from this one on (the last epoch always)", at_least=0)

@@ -18,14 +18,34 @@ class Batch(NamedTuple):
     Attributes:
         videos: (B,) int64, index into the split.
         rows: (B, T) int64, rows within each video.
+        unit: videos that belong together: 1, or 2 in pairs (all first ones, then all second ones).
+        weight: 0 for a stand-in that must not count, else 1.
     """
 
     videos: Tensor
     rows: Tensor
+    unit: int = 1
+    weight: float = 1.0
 
     def to(self, device: torch.device) -> "Batch":
         """The same indices on another device."""
-        return Batch(self.videos.to(device), self.rows.to(device))
+        return self._replace(videos=self.videos.to(device), rows=self.rows.to(device))
+
+    def share(self, rank: int, count: int) -> "Batch":
+        """The share of one of `count` processes: whole units, as evenly as they go.
+
+        A process for which none is left gets the first one with weight 0, so that it takes the
+        same steps as the others.
+        """
+        units = len(self.videos) // self.unit
+        start, stop = rank * units // count, (rank + 1) * units // count
+        weight = self.weight if start < stop else 0.0
+        chosen = slice(start, stop) if start < stop else slice(1)
+
+        def own(index: Tensor) -> Tensor:
+            return index.unflatten(0, (self.unit, units))[:, chosen].flatten(0, 1)
+
+        return Batch(own(self.videos), own(self.rows), self.unit, weight)
 
 
 class VideoBatches:

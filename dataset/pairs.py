@@ -85,7 +85,7 @@ class PairBatches:
         rows = self.rows.to(self.device)
         for start in range(0, len(pairs), self.batch_size):
             videos = pairs[start : start + self.batch_size].T.flatten()  # first ones, second ones
-            yield Batch(videos, rows[videos])
+            yield Batch(videos, rows[videos], unit=2)
 
     def _draw(self) -> tuple[Tensor, Tensor]:
         """Pairs (N, 2) of videos, and rows (V, T) of every video."""

@@ -68,20 +68,30 @@ def lcs_scores(first: Sequence, second: Sequence, threshold: float) -> LCSScores
     )
 
 
-def difference_of_means(scores: Tensor, positive: Tensor) -> Tensor:
+def difference_of_means(
+    scores: Tensor, positive: Tensor, all_positive: Tensor | None = None
+) -> Tensor:
     """Mean score of the negative pairs minus that of the positive ones: the released contrast.
 
     Args:
         scores: (N,).
         positive: (N,) bool.
+        all_positive: of the whole batch, if these pairs are a share of it.
 
     Returns:
-        Scalar; a side without a pair counts as 0.
+        Scalar, the part of these pairs in it; a side without a pair counts as 0.
     """
-    return _mean(scores, ~positive) - _mean(scores, positive)
+    everywhere = positive if all_positive is None else all_positive
+    return _mean(scores, ~positive, ~everywhere) - _mean(scores, positive, everywhere)
 
 
-def ranking_loss(alike: Tensor, unlike: tuple[Tensor, ...], positive: Tensor, eta: float) -> Tensor:
+def ranking_loss(
+    alike: Tensor,
+    unlike: tuple[Tensor, ...],
+    positive: Tensor,
+    eta: float,
+    all_positive: Tensor | None = None,
+) -> Tensor:
     """The paper's FSD loss: in pairs of one class, action with action beats action with background.
 
     Args:
@@ -89,12 +99,13 @@ def ranking_loss(alike: Tensor, unlike: tuple[Tensor, ...], positive: Tensor, et
         unlike: scores (N,) of action against background.
         positive: (N,) bool, the pairs of one class; the others take no part.
         eta: temperature of l(x) = log(1 + exp(x / eta)).
+        all_positive: as in `difference_of_means`.
 
     Returns:
         Scalar, the mean over the positive pairs of the sum over `unlike`; 0 without one.
     """
     losses = torch.stack([F.softplus((other - alike) / eta) for other in unlike]).sum(dim=0)
-    return _mean(losses, positive)
+    return _mean(losses, positive, positive if all_positive is None else all_positive)
 
 
 def match_cross_entropy(scores: LCSScores, positive: Tensor) -> Tensor:
@@ -111,6 +122,6 @@ def match_cross_entropy(scores: LCSScores, positive: Tensor) -> Tensor:
     return -torch.where(positive, share.log(), (-share).log1p()).mean()
 
 
-def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of the chosen values; 0 if none is chosen."""
-    return torch.where(chosen, values, 0).sum() / chosen.sum().clamp(min=1)
+def _mean(values: Tensor, chosen: Tensor, everywhere: Tensor) -> Tensor:
+    """Part of the chosen values in the mean over all that are chosen; 0 if none is."""
+    return torch.where(chosen, values, 0).sum() / everywhere.sum().clamp(min=1)

@@ -36,9 +36,20 @@ class Terms(NamedTuple):
 
 
 class Criterion(Protocol):
-    """Scores a batch: features (B, T, D), labels (B, C) and sampled rows (B, T) to `Terms`."""
+    """Scores a batch: features (B, T, D), labels (B, C) and sampled rows (B, T) to `Terms`.
 
-    def __call__(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms: ...
+    Given the labels of a larger batch, of which this one is a share, every term is the part of the
+    share in that of the whole: the sum over the shares is the term.
+    """
+
+    def __call__(
+        self,
+        net: ACMNet,
+        features: Tensor,
+        labels: Tensor,
+        rows: Tensor,
+        batch_labels: Tensor | None = None,
+    ) -> Terms: ...
 
 
 @dataclass(frozen=True)
@@ -51,8 +62,16 @@ class ACMCriterion:
 
     feat_margin: float = 50.0
 
-    def __call__(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms:
-        return Terms(acm_losses(net(features), labels, self.feat_margin), {})
+    def __call__(
+        self,
+        net: ACMNet,
+        features: Tensor,
+        labels: Tensor,
+        rows: Tensor,
+        batch_labels: Tensor | None = None,
+    ) -> Terms:
+        share = 1.0 if batch_labels is None else len(labels) / len(batch_labels)
+        return Terms(_scaled(acm_losses(net(features), labels, self.feat_margin), share), {})
 
 
 @dataclass(frozen=True)
@@ -86,26 +105,40 @@ class FTCLCriterion:
     distinct: bool = False
     eta: float = 0.2
 
-    def __call__(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms:
+    def __call__(
+        self,
+        net: ACMNet,
+        features: Tensor,
+        labels: Tensor,
+        rows: Tensor,
+        batch_labels: Tensor | None = None,
+    ) -> Terms:
         assert isinstance(net, FTCLNet)
+        batch_labels = labels if batch_labels is None else batch_labels
+        share = len(labels) / len(batch_labels)
         output = net(features)
-        terms = Terms(acm_losses(output, labels, self.feat_margin), {})
-        positive = same_class(labels)
+        terms = Terms(_scaled(acm_losses(output, labels, self.feat_margin), share), {})
+        positive, all_positive = same_class(labels), same_class(batch_labels)
         usable = first_occurrences(rows) if self.distinct else None
         if self.fsd:
-            terms.losses["fsd"] = self._fsd_loss(net, output, positive, usable)
+            terms.losses["fsd"] = self._fsd_loss(net, output, positive, all_positive, usable)
         if self.lcs:
             first, second = halves(action_sequence(output, self.lcs_len, usable))
             scores = lcs_scores(first, second, self.threshold)
             if self.objective == "paper":
-                terms.losses["lcs"] = match_cross_entropy(scores, positive)
+                terms.losses["lcs"] = match_cross_entropy(scores, positive) * share
             else:
-                terms.losses["lcs"] = difference_of_means(scores.score, positive)
-            terms.watched["lcs match share"] = scores.match_share.mean()
+                terms.losses["lcs"] = difference_of_means(scores.score, positive, all_positive)
+            terms.watched["lcs match share"] = scores.match_share.mean() * share
         return terms
 
     def _fsd_loss(
-        self, net: FTCLNet, output: ACMOutput, positive: Tensor, usable: Tensor | None
+        self,
+        net: FTCLNet,
+        output: ACMOutput,
+        positive: Tensor,
+        all_positive: Tensor,
+        usable: Tensor | None,
     ) -> Tensor:
         def projected(sequence: Sequence) -> tuple[Sequence, Sequence]:
             return halves(net.project(sequence))
@@ -120,9 +153,14 @@ class FTCLCriterion:
                 fsd_scores(action, other_background, self.gamma),
                 fsd_scores(background, other_action, self.gamma),
             )
-            return ranking_loss(alike, unlike, positive, self.eta)
+            return ranking_loss(alike, unlike, positive, self.eta, all_positive)
         partner = Sequence(
             other_action.snippets.where(positive[:, None, None], other_background.snippets),
             other_action.lengths.where(positive, other_background.lengths),
         )
-        return difference_of_means(fsd_scores(action, partner, self.gamma), positive)
+        scores = fsd_scores(action, partner, self.gamma)
+        return difference_of_means(scores, positive, all_positive)
+
+
+def _scaled(losses: Losses, share: float) -> Losses:
+    return {name: loss * share for name, loss in losses.items()}

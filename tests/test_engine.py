@@ -44,8 +44,15 @@ class Trainer:
         generator = torch.Generator().manual_seed(1)
         self.batches = VideoBatches(split.features.lengths, 20, 3, generator, torch.device("cpu"))
 
-    def criterion(self, net: ACMNet, features: Tensor, labels: Tensor, rows: Tensor) -> Terms:
-        terms = ACMCriterion()(net, features, labels, rows)
+    def criterion(
+        self,
+        net: ACMNet,
+        features: Tensor,
+        labels: Tensor,
+        rows: Tensor,
+        batch_labels: Tensor | None = None,
+    ) -> Terms:
+        terms = ACMCriterion()(net, features, labels, rows, batch_labels)
         if self.step in self.bad_steps:
             terms.losses[self.spoilt] = terms.losses[self.spoilt] * torch.nan
         self.step += 1

@@ -15,7 +15,7 @@ from utils.seed import restore_random_state
 # What a training needs to go on, and of what kind it is; likewise of its best epoch.
 RESUMABLE: dict[str, type] = {
     "optimizer": dict,
-    "random": dict,
+    "random": list,
     "config": dict,
     "epoch": int,
     "best": dict,
@@ -99,6 +99,7 @@ def restore_training(
     net: nn.Module,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
+    rank: int = 0,
 ) -> None:
     """Puts network, optimizer and random generators back to where a checkpoint was written.
 
@@ -108,6 +109,7 @@ def restore_training(
         state: what `read_training_state` returned.
         source: its file, for messages.
         net, optimizer, generator: receive the state.
+        rank: of this process among those of the run.
 
     Raises:
         UserError: if the state does not fit.
@@ -119,7 +121,7 @@ def restore_training(
         for group, own in zip(optimizer.param_groups, groups, strict=True):
             group.update({name: value for name, value in own.items() if name != "params"})
         _check_optimizer(optimizer)
-        restore_random_state(state["random"], generator)
+        restore_random_state(state["random"], generator, rank)
     except Exception as error:  # torch checks little of them, and what it says is of many kinds
         raise UserError(f"--resume: {source} is damaged ({_first_line(error)}); {ANEW}") from error
 

@@ -58,6 +58,7 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
     Args:
         device: "auto" (CUDA when there is one), "cpu" or "cuda".
         gpu: number of the CUDA device, as the driver counts; the first of a list such as "0,1".
+            Of several processes on a node each has its own, numbered as they are.
         precision: "auto" (tf32 on CUDA, as the released code ran there; fp32 on the CPU), "fp32",
             "tf32" or "bf16".
         deterministic: only algorithms that give the same bits every time; on the CPU they all do.
@@ -82,7 +83,8 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
     if not 0 <= number < torch.cuda.device_count():
         raise UserError(
             f"--gpu {gpu}: this machine has {torch.cuda.device_count()} CUDA devices, "
-            f"numbered from 0 to {torch.cuda.device_count() - 1}"
+            f"numbered from 0 to {torch.cuda.device_count() - 1}; with torchrun start no more "
+            "processes than that on a machine"
         )
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for

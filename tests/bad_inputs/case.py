@@ -31,7 +31,7 @@ class BadInput:
         spoil: makes the mistake in the files; runs in the folder.
         around: makes it in the machine, for as long as the program runs.
         program: which one is run.
-        leaves: files that were whole before the mistake was noticed, and stay.
+        leaves: files that are written before the mistake can be noticed, and stay, whole.
     """
 
     what: str

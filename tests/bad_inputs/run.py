@@ -56,8 +56,10 @@ def message_of(case: BadInput, good: Path, folder: Path) -> str:
     assert end.value.code == 2, printed.getvalue()
     assert "Traceback" not in printed.getvalue()
     assert head in printed.getvalue(), printed.getvalue()
-    assert {path for path in after if path not in before} == set(case.leaves)
-    assert [path for path, content in before.items() if after.get(path) != content] == []
+    assert {path for path, content in after.items() if before.get(path) != content} == set(
+        case.leaves
+    )
+    assert not before.keys() - after.keys()
     return printed.getvalue().partition(head)[2].rstrip("\n")
 
 

@@ -1,0 +1,85 @@
+"""Runs main_thu.py several times in the processes that torchrun started; the last run ends badly.
+
+    torchrun --nproc_per_node N tests/several_runs.py JOBS.json
+
+JOBS.json: a list of flags and of a step (counted from 0) whose loss is NaN in the last process, or
+none. In the last run the last process ends in that step: by a `UserError` if the environment has
+FATAL=error, else by killing itself. A file `read-by-<rank>` beside JOBS.json is there if a process
+has read the features. Each run ends with a line `ended: <error>`.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pytest
+import torch
+from torch import Tensor
+
+import main_thu
+from models.acmnet import ACMNet
+from models.criteria import Criterion, Terms
+from stages import make_criterion
+from utils.distributed import all_processes
+from utils.errors import UserError, command
+
+
+def spoilt(bad_step: int | None, fatal: bool = False) -> Callable[[Any], Criterion]:
+    """`make_criterion` whose guide loss is NaN in one step, or which ends its process then."""
+
+    def make(config: Any) -> Criterion:
+        criterion, steps = make_criterion(config), iter(range(10**6))
+
+        def wrapped(net: ACMNet, *arguments: Tensor) -> Terms:
+            terms = criterion(net, *arguments)
+            if next(steps) == bad_step:
+                if fatal and os.environ.get("FATAL") == "error":
+                    raise UserError("out of something")
+                if fatal:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                terms.losses["guide"] = terms.losses["guide"] * torch.nan
+            return terms
+
+        return wrapped  # type: ignore[return-value]
+
+    return make
+
+
+@command("main_thu.py")
+def main() -> None:
+    file = Path(sys.argv[1])
+    jobs = json.loads(file.read_text())
+    read = main_thu.read_dataset
+    with pytest.MonkeyPatch.context() as patch, all_processes() as processes:
+
+        def noted(*arguments: Any, **keywords: Any) -> Any:
+            (file.parent / f"read-by-{processes.rank}").touch()
+            return read(*arguments, **keywords)
+
+        def run(flags: list[str], step: int | None, fatal: bool = False) -> None:
+            bad_step = step if processes.rank == processes.count - 1 else None
+            patch.setattr(main_thu, "make_criterion", spoilt(bad_step, fatal))
+            patch.setattr(sys, "argv", ["main_thu.py", *flags])
+            main_thu.run(processes)
+
+        patch.setattr(main_thu, "read_dataset", noted)
+        for flags, step in jobs[:-1]:
+            problem: object = "well"
+            try:
+                with processes.together():
+                    run(flags, step)
+            except (UserError, SystemExit) as error:
+                problem = error
+            print(f"ended: {problem}")
+        flags, step = jobs[-1]
+        run(flags, step, fatal=True)
+
+
+if __name__ == "__main__":
+    main()

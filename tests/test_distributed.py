@@ -1,0 +1,295 @@
+"""Several processes follow one: same trajectory, one writer, and an end for all if one ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import main_thu
+from config.class_names import THUMOS14
+from dataset.batches import Batch, VideoBatches
+from dataset.layout import read_dataset
+from dataset.pairs import PairBatches
+from models.criteria import ACMCriterion, Criterion, FTCLCriterion
+from models.ftclnet import FTCLNet
+from tests.data_folder import make_data
+from tests.program import run_main
+from tests.several_runs import spoilt
+from tests.test_resume import assert_same, without_times
+from utils.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).parents[1]
+NO_DROPOUT = ["--dropout", "0", "--lr", "1e-3"]
+FTCL = ["--ftcl", "--fc_dim", "8", "--thres", "0.7", "--lcs_len", "9", *NO_DROPOUT]
+# 13 videos in batches of 4 and 36 pairs in batches of 5: each epoch ends with a batch of one, which
+# leaves the other process nothing. 24 steps at least.
+TRAJECTORIES = {
+    "acmnet": ["--batch_size", "4", "--epochs", "6", *NO_DROPOUT],
+    "ftcl": ["--batch_size", "5", "--epochs", "3", *FTCL],
+    "paper": ["--batch_size", "5", "--epochs", "3", "--objective", "paper", *FTCL],
+    # the projection gets no gradient; the features stay in their files
+    "control": [
+        "--batch_size",
+        "5",
+        "--epochs",
+        "3",
+        "--without_fsd",
+        "--feature_memory",
+        "0",
+        *FTCL,
+    ],
+}
+SPOILT_STEP, KILLED_STEP = 6, 13
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data") / "thumos", train=13, test=7)
+
+
+def command(data: Path, folder: Path, *flags: str) -> list[str]:
+    common = ["--data_dir", str(data), "--save_dir", str(folder), "--num_snippets", "24"]
+    common += ["--device", "cpu", "--without_wandb", "--checkpoint_seconds", "0"]
+    return [*common, *flags]
+
+
+def torchrun(count: int, *script: str) -> "subprocess.CompletedProcess[str]":
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+    return subprocess.run(
+        [sys.executable, *launch, *script],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+class Runs:
+    """Several runs of the program, by as many processes at once, and what they printed."""
+
+    def __init__(self, data: Path, folder: Path, count: int) -> None:
+        self.folder = folder
+        dropout = ["--batch_size", "4", "--epochs", "4"]
+        shorter = ["--batch_size", "4", "--epochs", "2"]
+        test = ["--data_dir", str(data), "--device", "cpu", "--test", "--checkpoint"]
+        broken = make_data(folder / "broken", train=4, test=4)
+        (broken / "train" / "video_train_0000002.npy").write_bytes(b"no array")
+        jobs: list[tuple[str, list[str], int | None]] = [
+            *((n, command(data, folder / n, *flags), None) for n, flags in TRAJECTORIES.items()),
+            ("spoilt", command(data, folder / "spoilt", *TRAJECTORIES["acmnet"]), SPOILT_STEP),
+            ("whole", command(data, folder / "whole", *dropout), None),
+            ("half", command(data, folder / "half", *shorter), None),
+            ("go on", command(data, folder / "half", *dropout, "--resume", "--force"), None),
+            ("test", [*test, str(folder / "acmnet" / "THUMOS_latest.pth")], None),
+            ("broken", command(broken, folder / "none"), None),
+            ("diverged", command(data, folder / "r", "--lr", "1e30", "--batch_size", "1"), None),
+            ("no folder", command(data, Path("/dev/null/x")), None),
+            ("no checkpoint", [*test, "none.pth"], None),
+            ("killed", command(data, folder / "killed", *TRAJECTORIES["acmnet"]), KILLED_STEP),
+        ]
+        file = folder / "jobs.json"
+        file.write_text(json.dumps([job[1:] for job in jobs]))
+        self.done = torchrun(count, "tests/several_runs.py", str(file))
+        parts = self.done.stdout.split("ended: ")  # the first line of a part is of the run before
+        assert len(parts) == len(jobs), self.done.stderr
+        self.ends = {job[0]: part for job, part in zip(jobs[:-1], parts[1:], strict=True)}
+
+
+@pytest.fixture(scope="module")
+def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(data, tmp_path_factory.mktemp("two"), 2)
+
+
+def assert_close(folder: Path, expected: Path) -> None:
+    """The same losses and weights but for rounding."""
+    found, wanted = (without_times(f / "metrics.jsonl") for f in (folder, expected))
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.keys() == other.keys()
+        for name in other:
+            if name.startswith("loss/") or name in ("lcs match share", "skipped steps/guide"):
+                assert one[name] == pytest.approx(other[name], rel=1e-5, abs=1e-5), name
+    found, wanted = (
+        read_checkpoint(f / "THUMOS_latest.pth")["model_state_dict"] for f in (folder, expected)
+    )
+    for name in wanted:
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(TRAJECTORIES))
+def test_two_processes_follow_one(data: Path, runs: Runs, tmp_path: Path, name: str) -> None:
+    run_main(command(data, tmp_path, *TRAJECTORIES[name]))
+    assert_close(runs.folder / name, tmp_path)
+    assert json.loads((runs.folder / name / "config.json").read_text())["processes"] == 2
+
+
+def test_a_step_that_is_not_finite_in_one_process_is_skipped_by_all(
+    data: Path, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_thu, "make_criterion", spoilt(SPOILT_STEP))
+    run_main(command(data, tmp_path, *TRAJECTORIES["acmnet"]))
+    assert without_times(tmp_path / "metrics.jsonl")[1]["skipped steps/guide"] == 1
+    assert_close(runs.folder / "spoilt", tmp_path)
+
+
+def test_a_resumed_run_gives_the_same_bits(runs: Runs) -> None:
+    """With dropout: each process goes on with masks of its own."""
+    for name in ("whole", "half"):
+        states = read_checkpoint(runs.folder / name / "THUMOS_latest.pth")["random"]
+        assert len(states) == 2
+        assert not states[0]["torch"].equal(states[1]["torch"])
+    assert_same(runs.folder / "half", runs.folder / "whole", epochs=4)
+
+
+def test_testing_gives_the_predictions_of_one_process(
+    data: Path, runs: Runs, tmp_path: Path
+) -> None:
+    checkpoint = runs.folder / "acmnet" / "THUMOS_latest.pth"
+    found = predictions(checkpoint)
+    flags = ["--data_dir", data, "--device", "cpu", "--test", "--checkpoint", checkpoint]
+    printed = run_main(flags)
+    assert found == predictions(checkpoint)
+    table = next(line for line in printed.splitlines() if line.startswith("mAP %"))
+    assert table in runs.ends["go on"]  # what is between its end and that of the test
+
+
+def predictions(checkpoint: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        checkpoint.with_name(f"{checkpoint.stem}_predictions.json").read_text()
+    )
+    assert len(content["results"]) == 7
+    return content
+
+
+def test_an_error_ends_all_processes_with_one_message(runs: Runs) -> None:
+    for name, message in {
+        "broken": "is not a whole .npy array",
+        "diverged": "10 steps in a row",
+        "no folder": "cannot write",
+        "no checkpoint": "checkpoint none.pth does not exist",
+    }.items():
+        assert message in runs.ends[name].split("\n")[0]
+        assert sum(message in part for part in runs.ends.values()) == 1
+    assert all(runs.ends[name].startswith("well") for name in [*TRAJECTORIES, "test", "go on"])
+
+
+def test_the_features_are_read_once(runs: Runs) -> None:
+    assert (runs.folder / "read-by-0").exists()
+    assert not (runs.folder / "read-by-1").exists()
+
+
+def check_killed(
+    done: "subprocess.CompletedProcess[str]", data: Path, folder: Path, speaker: int
+) -> None:
+    """The others end with a message; one process goes on from the last checkpoint."""
+    assert done.returncode != 0
+    message = f"main_thu.py: error: process {speaker} of 2 "
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr.split(message)[0]
+    assert f"exitcode  : {-signal.SIGKILL}" in done.stderr  # torchrun says which one began
+    assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] == 3
+    printed = run_main(command(data, folder, *TRAJECTORIES["acmnet"], "--resume"))
+    assert "2 processes before, 1 now" in printed
+
+
+def test_a_killed_process_ends_the_others(data: Path, runs: Runs) -> None:
+    check_killed(runs.done, data, runs.folder / "killed", speaker=0)
+    assert_close(runs.folder / "killed", runs.folder / "acmnet")
+
+
+@pytest.mark.slow
+def test_an_error_inside_a_step_of_one_process_is_said_and_ends_the_others(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FATAL", "error")
+    file = tmp_path / "jobs.json"
+    flags = command(data, tmp_path / "run", *TRAJECTORIES["acmnet"])
+    file.write_text(json.dumps([[flags, KILLED_STEP]]))
+    done = torchrun(2, "tests/several_runs.py", str(file))
+    assert done.returncode != 0
+    assert "main_thu.py: error: process 1: out of something" in done.stderr
+    assert "main_thu.py: error: process 0 of 2 " in done.stderr
+    assert read_checkpoint(tmp_path / "run" / "THUMOS_latest.pth")["epoch"] == 3
+
+
+@pytest.mark.slow
+def test_the_end_of_the_main_process_ends_the_others(data: Path, tmp_path: Path) -> None:
+    flags = command(data, tmp_path / "killed", *TRAJECTORIES["acmnet"])
+    done = torchrun(2, "tests/killed_run.py", "step", "14", *flags)
+    check_killed(done, data, tmp_path / "killed", speaker=1)
+
+
+@pytest.mark.slow
+def test_three_processes_follow_one(data: Path, tmp_path: Path) -> None:
+    three = Runs(data, tmp_path, 3)
+    for name, flags in TRAJECTORIES.items():
+        run_main(command(data, tmp_path / "one" / name, *flags))
+        assert_close(three.folder / name, tmp_path / "one" / name)
+    test_an_error_ends_all_processes_with_one_message(three)
+
+
+def test_without_torchrun_the_variables_it_sets_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert "start several processes with torchrun" in run_main([], status=2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shares_are_whole_units_and_make_the_batch(count: int) -> None:
+    videos, rows = torch.arange(10), torch.arange(40).view(10, 4)
+    shares = [Batch(videos, rows).share(rank, count) for rank in range(count)]
+    assert torch.cat([s.videos for s in shares]).equal(videos)
+    assert torch.cat([s.rows for s in shares]).equal(rows)
+    shares = [Batch(videos, rows, unit=2).share(rank, count) for rank in range(count)]
+    real = [share for share in shares if share.weight]
+    assert len(real) == min(count, 5)
+    pairs = torch.cat([share.videos.view(2, -1) for share in real], dim=1)
+    assert pairs.equal(videos.view(2, -1))
+    for share in shares:
+        assert share.rows.equal(rows[share.videos])
+        assert share.weight or share.videos.tolist() == [0, 5]  # the stand-in is a pair, too
+
+
+CRITERIA: list[Criterion] = [
+    ACMCriterion(),
+    FTCLCriterion(threshold=0.7),
+    FTCLCriterion(threshold=0.7, objective="paper", distinct=True, background="low"),
+]
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_the_terms_of_the_shares_add_up_to_those_of_the_batch(
+    data: Path, criterion: Criterion, count: int
+) -> None:
+    torch.manual_seed(0)
+    split = read_dataset(data, THUMOS14, ["train"], snippet_seconds=0.64).splits["train"]
+    lengths, generator, cpu = split.features.lengths, torch.Generator(), torch.device("cpu")
+    batches: VideoBatches | PairBatches = VideoBatches(lengths, 24, 5, generator, cpu)
+    if isinstance(criterion, FTCLCriterion):
+        batches = PairBatches(split.labels, lengths, 24, 5, False, generator, cpu)
+    net = FTCLNet(16, 20, fc_dim=8).eval().double()
+
+    def terms(batch: Batch) -> tuple[dict[str, float], dict[str, float]]:
+        features = split.features.gather(batch.videos, batch.rows).double()
+        labels, all_labels = (split.labels[b.videos].double() for b in (batch, whole))
+        found = criterion(net, features, labels, batch.rows, all_labels)
+        parts = ({n: v.item() * batch.weight for n, v in part.items()} for part in found)
+        return next(parts), next(parts)
+
+    whole = next(iter(batches))
+    shares = [terms(whole.share(rank, count)) for rank in range(count)]
+    for of_shares, of_batch in zip(zip(*shares, strict=True), terms(whole), strict=True):
+        for name, value in of_batch.items():
+            assert np.isclose(sum(part[name] for part in of_shares), value, rtol=1e-6), name
