@@ -28,7 +28,7 @@ from config.model_config import Config, make_config
 from dataset.features import FeatureStore
 from models.acmnet import ACMNet, ACMOutput
 from models.contrast import difference_of_means, fsd_scores, halves, lcs_scores, same_class
-from models.ftclnet import FTCLNet, action_sequence, background_sequence
+from models.ftclnet import FTCLNet, action_candidates, background_candidates, take
 from models.losses import weighted_sum
 from stages import loss_weights, make_criterion, make_optimizer
 from utils.device import Device, choose_device
@@ -126,9 +126,12 @@ def time_contrasts(
     positive = same_class(labels)
     with device.autocast():
         with clock.part("contrasts: candidates"):
-            lcs = action_sequence(output, config.lcs_len)
-            action = action_sequence(output, config.fsd_len)
-            background = background_sequence(output, config.fsd_len, config.background)
+            lcs, action, background = take(
+                output.embedding,
+                action_candidates(output, config.lcs_len),
+                action_candidates(output, config.fsd_len),
+                background_candidates(output, config.fsd_len, config.background),
+            )
         with clock.part("contrasts: FSD"):
             first, second = halves(net.project(action))
             net.project(background)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from models.acmnet import ACMNet, ACMOutput
+from models.acmnet import ACMNet
 from models.contrast import (
     difference_of_means,
     fsd_scores,
@@ -21,9 +21,10 @@ from models.contrast import (
 from models.ftclnet import (
     FTCLNet,
     Sequence,
-    action_sequence,
-    background_sequence,
+    action_candidates,
+    background_candidates,
     first_occurrences,
+    take,
 )
 from models.losses import Losses, acm_losses
 
@@ -120,11 +121,16 @@ class FTCLCriterion:
         terms = Terms(_scaled(acm_losses(output, labels, self.feat_margin), share), {})
         positive, all_positive = same_class(labels), same_class(batch_labels)
         usable = first_occurrences(rows) if self.distinct else None
+        lcs, action, background = take(
+            output.embedding,
+            action_candidates(output, self.lcs_len, usable),
+            action_candidates(output, self.fsd_len, usable),
+            background_candidates(output, self.fsd_len, self.background, usable),
+        )
         if self.fsd:
-            terms.losses["fsd"] = self._fsd_loss(net, output, positive, all_positive, usable)
+            terms.losses["fsd"] = self._fsd_loss(net, action, background, positive, all_positive)
         if self.lcs:
-            first, second = halves(action_sequence(output, self.lcs_len, usable))
-            scores = lcs_scores(first, second, self.threshold)
+            scores = lcs_scores(*halves(lcs), self.threshold)
             if self.objective == "paper":
                 terms.losses["lcs"] = match_cross_entropy(scores, positive) * share
             else:
@@ -135,30 +141,25 @@ class FTCLCriterion:
     def _fsd_loss(
         self,
         net: FTCLNet,
-        output: ACMOutput,
+        action: Sequence,
+        background: Sequence,
         positive: Tensor,
         all_positive: Tensor,
-        usable: Tensor | None,
     ) -> Tensor:
-        def projected(sequence: Sequence) -> tuple[Sequence, Sequence]:
-            return halves(net.project(sequence))
-
-        action, other_action = projected(action_sequence(output, self.fsd_len, usable))
-        background, other_background = projected(
-            background_sequence(output, self.fsd_len, self.background, usable)
-        )
+        first_action, second_action = halves(net.project(action))
+        first_background, second_background = halves(net.project(background))
         if self.objective == "paper":
-            alike = fsd_scores(action, other_action, self.gamma)
+            alike = fsd_scores(first_action, second_action, self.gamma)
             unlike = (
-                fsd_scores(action, other_background, self.gamma),
-                fsd_scores(background, other_action, self.gamma),
+                fsd_scores(first_action, second_background, self.gamma),
+                fsd_scores(first_background, second_action, self.gamma),
             )
             return ranking_loss(alike, unlike, positive, self.eta, all_positive)
         partner = Sequence(
-            other_action.snippets.where(positive[:, None, None], other_background.snippets),
-            other_action.lengths.where(positive, other_background.lengths),
+            second_action.snippets.where(positive[:, None, None], second_background.snippets),
+            second_action.lengths.where(positive, second_background.lengths),
         )
-        scores = fsd_scores(action, partner, self.gamma)
+        scores = fsd_scores(first_action, partner, self.gamma)
         return difference_of_means(scores, positive, all_positive)
 
 

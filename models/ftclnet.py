@@ -13,12 +13,24 @@ from torch import Tensor, nn
 from models.acmnet import BACKGROUND, INSTANCE, ACMNet, ACMOutput
 
 
+class Candidates(NamedTuple):
+    """Which snippets of every video are looked at, in temporal order.
+
+    Attributes:
+        chosen: (B, L) int64 indices; what follows the length of a video is padding.
+        lengths: (B,) int64, from 1 to L: fewer than L where the video has fewer snippets.
+    """
+
+    chosen: Tensor
+    lengths: Tensor
+
+
 class Sequence(NamedTuple):
     """Candidate snippets of every video, in temporal order.
 
     Attributes:
         snippets: (B, L, D or P) their features; what follows the length of a video is padding.
-        lengths: (B,) int64, from 1 to L: fewer than L where the video has fewer snippets.
+        lengths: (B,) int64, as in `Candidates`.
     """
 
     snippets: Tensor
@@ -65,7 +77,7 @@ class FTCLNet(ACMNet):
         return Sequence(torch.cat([projected, delete], dim=-1), sequence.lengths)
 
 
-def action_sequence(output: ACMOutput, length: int, usable: Tensor | None = None) -> Sequence:
+def action_candidates(output: ACMOutput, length: int, usable: Tensor | None = None) -> Candidates:
     """The snippets of highest instance attention.
 
     Args:
@@ -73,12 +85,12 @@ def action_sequence(output: ACMOutput, length: int, usable: Tensor | None = None
         length: L, how many are wanted.
         usable: (B, T) bool, the snippets that may be chosen; all by default.
     """
-    return _candidates(output.embedding, output.attention[..., INSTANCE], 0, length, usable)
+    return _ranked(output.attention[..., INSTANCE], 0, length, usable)
 
 
-def background_sequence(
+def background_candidates(
     output: ACMOutput, length: int, kind: str, usable: Tensor | None = None
-) -> Sequence:
+) -> Candidates:
     """The snippets that stand for background.
 
     Args:
@@ -91,9 +103,22 @@ def background_sequence(
     """
     attention = output.attention
     if kind == "release":
-        return _candidates(output.embedding, attention[..., INSTANCE], length, length, usable)
+        return _ranked(attention[..., INSTANCE], length, length, usable)
     score = {"attention": attention[..., BACKGROUND], "low": -attention[..., INSTANCE]}[kind]
-    return _candidates(output.embedding, score, 0, length, usable)
+    return _ranked(score, 0, length, usable)
+
+
+def take(embedding: Tensor, *candidates: Candidates) -> list[Sequence]:
+    """The candidates' rows of the embedding (B, T, D), read in one go.
+
+    One reading has one backward, which writes a gradient as large as the whole embedding.
+    """
+    batch, num_snippets, channels = embedding.shape
+    index = torch.cat([c.chosen for c in candidates], dim=1)
+    flat = index + num_snippets * torch.arange(batch, device=index.device)[:, None]
+    rows = embedding.flatten(0, 1).index_select(0, flat.flatten()).view(batch, -1, channels)
+    parts = rows.split([c.chosen.shape[1] for c in candidates], dim=1)
+    return [Sequence(part, c.lengths) for part, c in zip(parts, candidates, strict=True)]
 
 
 def first_occurrences(rows: Tensor) -> Tensor:
@@ -109,9 +134,7 @@ def first_occurrences(rows: Tensor) -> Tensor:
     return torch.cat([changed.new_ones(len(rows), 1), changed], dim=1)
 
 
-def _candidates(
-    embedding: Tensor, score: Tensor, skip: int, length: int, usable: Tensor | None
-) -> Sequence:
+def _ranked(score: Tensor, skip: int, length: int, usable: Tensor | None) -> Candidates:
     """The snippets of ranks skip + 1 to skip + length by falling score, put in temporal order.
 
     A video with fewer usable snippets skips as few as needed to give `length`, or all it has.
@@ -130,6 +153,4 @@ def _candidates(
     rank = (skipped[:, None] + place).clamp(max=ranked.shape[1] - 1)
     # What is beyond a video's length goes to the end of the sorted sequence: it is padding.
     index = ranked.gather(1, rank).masked_fill(place >= lengths[:, None], num_snippets)
-    index = index.sort(dim=1).values.clamp(max=num_snippets - 1)  # (B, L)
-    chosen = embedding.gather(1, index[..., None].expand(-1, -1, embedding.shape[-1]))
-    return Sequence(chosen, lengths)
+    return Candidates(index.sort(dim=1).values.clamp(max=num_snippets - 1), lengths)

@@ -103,7 +103,7 @@ def out_of_memory_above(most: int) -> tuple[Callable[[int], None], list[int]]:
     [
         (37, "--batch_size 64 does not fit, 37 does (tried); use --batch_size 34"),
         (63, "--batch_size 64 does not fit, 63 does (tried); use --batch_size 57"),
-        (1, "--batch_size 64 does not fit, 1 does (tried); use --batch_size 1,"),
+        (1, "--batch_size 64 does not fit, 1 does (tried); use --batch_size 1 or"),
         (0, "not even --batch_size 1 fits"),
     ],
 )

@@ -26,13 +26,25 @@ from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import (
     FTCLNet,
     Sequence,
-    action_sequence,
-    background_sequence,
+    action_candidates,
+    background_candidates,
     first_occurrences,
+    take,
 )
 from models.losses import weighted_sum
 from tests.test_acmnet import PRECISIONS, WEIGHTS, GivenMask, check
 from utils.errors import UserError
+
+
+def action_sequence(output: ACMOutput, length: int, usable: Tensor | None = None) -> Sequence:
+    return take(output.embedding, action_candidates(output, length, usable))[0]
+
+
+def background_sequence(
+    output: ACMOutput, length: int, kind: str, usable: Tensor | None = None
+) -> Sequence:
+    return take(output.embedding, background_candidates(output, length, kind, usable))[0]
+
 
 FTCL_WEIGHTS = {**WEIGHTS, "fsd": 0.8, "lcs": 0.1}
 

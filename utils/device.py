@@ -119,7 +119,7 @@ def memory_advice(
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
-        reason = (str(error).splitlines() or [""])[0][:200]
+        reason = str(error).partition("\n")[0].rpartition("DefaultCPUAllocator: ")[2][:200]
         can_try = isinstance(error, torch.cuda.OutOfMemoryError)
         traceback.clear_frames(error.__traceback__)  # or its variables keep the memory
     if trial is None or not can_try:
@@ -134,7 +134,7 @@ def memory_advice(
         )
     raise UserError(
         f"out of memory on {device}: --batch_size {batch_size} does not fit, {fits} does (tried); "
-        f"use --batch_size {fits - fits // 10}, which leaves some room, or a smaller --num_snippets"
+        f"use --batch_size {fits - fits // 10} or a smaller --num_snippets"
     )
 
 

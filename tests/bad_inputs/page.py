@@ -56,7 +56,7 @@ def general(message: str) -> str:
     """The message as it is on every system, in one cell of a table."""
     for pattern, put in GENERAL:
         message = re.sub(pattern, put, message)
-    lines = message.replace("|", "\\|").splitlines()
+    lines = message.replace("|", "\\|").replace("`", "'").splitlines()
     return "<br>".join(f"`{line.strip()}`" for line in lines)
 
 
