@@ -61,21 +61,22 @@ def run(processes: Processes) -> None:
     gpu = str(processes.local_rank) if processes.count > 1 else config.gpu
     device = choose_device(config.device, gpu, config.precision, config.deterministic)
     print(f"computing on {device}, {processes}")
-    data = processes.once_a_node(
-        lambda: read_dataset(
-            Path(config.data_dir),
-            CLASS_NAMES[config.dataset],
-            ["test"] if config.test else ["train", "test"],
-            snippet_seconds=config.snippet_seconds,
-            workers=config.num_workers,
-            memory_budget=device.memory_budget(config.feature_memory),
-        )
-    ).to(device.torch)
-    if config.test:
-        test(config, device, data, starts[0], processes)
-        return
-    for one, start in zip(runs, starts, strict=True):
-        train(one, device, data, start, processes)
+    with memory_advice(device):
+        data = processes.once_a_node(
+            lambda: read_dataset(
+                Path(config.data_dir),
+                CLASS_NAMES[config.dataset],
+                ["test"] if config.test else ["train", "test"],
+                snippet_seconds=config.snippet_seconds,
+                workers=config.num_workers,
+                memory_budget=device.memory_budget(config.feature_memory),
+            )
+        ).to(device.torch)
+        if config.test:
+            test(config, device, data, starts[0], processes)
+            return
+        for one, start in zip(runs, starts, strict=True):
+            train(one, device, data, start, processes)
     if len(runs) > 1 and processes.is_main:
         table = summary({f"seed {run.seed}": run.run_folder for run in runs})
         print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")

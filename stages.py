@@ -180,9 +180,9 @@ def open_run(
 
 def warn_of_other_data(checkpoint: dict[str, Any], data: Dataset) -> None:
     """Says so if a checkpoint was trained beside other test data than these."""
-    stored = checkpoint.get("config", {}).get("data", {})
+    stored = checkpoint.get("config", {}).get("data")
     for part, value in data.fingerprint.items():
-        if part in stored and stored[part] != value:
+        if isinstance(stored, dict) and part in stored and stored[part] != value:
             print(
                 f"warning: the {part} data are not those the checkpoint was trained with: "
                 f"{stored[part]} then, {value} now"

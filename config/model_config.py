@@ -11,7 +11,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replac
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from utils.errors import UserError
+from utils.errors import UserError, shown
 
 Setting = Callable[..., Any]
 
@@ -229,7 +229,8 @@ def make_config(**changes: Any) -> Config:
     Raises:
         UserError: for a value out of range, naming flag, value and range.
     """
-    dataset = ALIASES.get(changes.get("dataset", "THUMOS"), changes.get("dataset", "THUMOS"))
+    name = str(changes.get("dataset", "THUMOS"))  # out of a checkpoint it may be anything
+    dataset = ALIASES.get(name, name)
     if dataset not in DATASETS:
         known = ", ".join([*DATASETS, *ALIASES])
         raise UserError(f"--dataset: unknown data set {dataset!r}; known are {known}")
@@ -237,6 +238,7 @@ def make_config(**changes: Any) -> Config:
     return Config(**{**DATASETS[dataset], **stage, **changes, "dataset": dataset})
 
 
+LARGEST = 10**9  # of whole numbers without a limit of their own: no tensor can be larger
 _RANGES: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "at_least": (">=", operator.ge),
     "above": (">", operator.gt),
@@ -268,6 +270,8 @@ def _check(flag: str, values: Any, setting: "Field[Any]") -> None:
             raise UserError(f"{flag} {value}: unknown; known are {known}")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{flag} {value}: wanted a finite number")
+        if isinstance(value, int) and "below" not in limits and value > LARGEST:
+            raise UserError(f"{flag} {shown(value)}: must be <= {LARGEST:g}")
         if not all(inside(value, limits[r]) for r, (_, inside) in _RANGES.items() if r in limits):
             raise UserError(f"{flag} {value}: must be {range_text(limits)}")
         if limits.get("plain") and (not value or set(value) & set("/\\\0") or value in {".", ".."}):

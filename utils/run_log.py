@@ -191,7 +191,11 @@ class RunLog:
     def _cut_metrics(self, epoch: int) -> None:
         """Drops what was logged after the checkpoint, a half-written line among it."""
         kept = []
-        text = self.metrics.read_text(encoding="utf-8") if self.metrics.exists() else ""
+        text = (
+            self.metrics.read_text(encoding="utf-8", errors="replace")
+            if self.metrics.exists()
+            else ""
+        )
         for line in text.splitlines():
             try:
                 if json.loads(line)["epoch"] <= epoch:

@@ -13,6 +13,7 @@ TRAINING = [
     BadInput("`--dataset UCF`", "--dataset UCF"),
     BadInput("`--lcs_len -3`", "--lcs_len -3"),
     BadInput("`--fc_dim 7`", "--ftcl --fc_dim 7"),
+    BadInput("`--epochs 10000000000`", "--epochs 10000000000"),
     BadInput("`--lr 0`", "--lr 0"),
     BadInput("`--lr nan`", "--lr nan"),
     BadInput("`--dropout 1`", "--dropout 1"),

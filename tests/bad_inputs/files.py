@@ -112,6 +112,7 @@ CHECKPOINTS = [
     Tested("NaN for a weight", spoil=weight(lambda w: w * torch.nan)),
     Tested("settings out of range", spoil=settings(upsampling=0)),
     Tested("settings of another kind", spoil=settings(cas_thresholds="high")),
+    Tested("a data set of another kind", spoil=settings(dataset=[])),
     Tested("no settings in their place", spoil=checkpoint(GOOD, lambda c: c.update(config=3))),
     Resumed("`--resume` from one for evaluation only", spoil=without_optimizer),
     Resumed("`--resume` from one that is cut off", spoil=cut(LATEST, 500)),
