@@ -70,7 +70,7 @@ def run(processes: Processes) -> None:
                 snippet_seconds=config.snippet_seconds,
                 workers=config.num_workers,
                 memory_budget=device.memory_budget(config.feature_memory),
-            )
+            ).of_type(device.row_type)
         ).to(device.torch)
         if config.test:
             test(config, device, data, starts[0], processes)

@@ -1,22 +1,25 @@
-"""Where the time of a training step goes, at the paper's shape.
+"""Where the time of a training step goes, at the paper's shape, and how a plain form compares.
 
-    python benchmarks/training.py [--device cpu|cuda] [--precision fp32|tf32|bf16] [--steps 5]
+    python benchmarks/training.py [--device cpu|cuda] [--precisions fp32 bf16] [--steps 5]
+                                  [--compile] [--without_twin]
 
 Random features and weights of the full size: 16 videos (ACM-Net) or 16 pairs (FTCL-Net) of 750
-snippets of 2048 channels. Prints the median milliseconds of each part of a step and its share, the
-peak memory, and the floor: what the products of the temporal convolution would take at the rate
-that a plain matrix product reaches on this machine in the same run. Rows of `contrasts` are also in
-`losses` or `backward`: they are timed again by themselves, with the graph cut at the embedding.
+snippets of 2048 channels. For each precision: the rate that a plain matrix product reaches, the
+median milliseconds of each part of a step and its share, the peak memory, and the floor: what the
+products of the temporal convolution (forward, and the gradient of its weights) would take at that
+rate. Rows of `contrasts` are also in `losses` or `backward`: they are timed again by themselves,
+with the graph cut at the embedding.
+
+Then the step of `tests/training_twin.py`, in the manner of the released code: first its losses and
+gradients are compared with ours without dropout, then both take steps in turns, each in a process
+of its own. It runs in float32 (tf32 on CUDA) and, on the CPU, once as a process starts and once
+with the memory of the process kept as our program does.
 """
 
 import argparse
-import resource
 import statistics
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -24,6 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from torch import Tensor
 
+from benchmarks.measuring import (
+    Clock,
+    Side,
+    in_own_process,
+    matmul_rate,
+    peak_memory,
+    reset_peak_memory,
+)
 from config.model_config import Config, make_config
 from dataset.features import FeatureStore
 from models.acmnet import ACMNet, ACMOutput
@@ -31,131 +42,218 @@ from models.contrast import difference_of_means, fsd_scores, halves, lcs_scores,
 from models.ftclnet import FTCLNet, action_candidates, background_candidates, take
 from models.losses import weighted_sum
 from stages import loss_weights, make_criterion, make_optimizer
+from tests.training_twin import SlowNet, slow_acm_losses, slow_ftcl_losses
 from utils.device import Device, choose_device
+from utils.memory import keep_freed_memory
 
-SNIPPETS, CHANNELS, CLASSES = 750, 2048, 20
-
-
-class Clock:
-    """Milliseconds of named parts, over many steps."""
-
-    def __init__(self, device: Device) -> None:
-        self.device = device
-        self.times: dict[str, list[float]] = defaultdict(list)
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        self.device.synchronize()
-        start = time.perf_counter()
-        yield
-        self.device.synchronize()
-        self.times[name].append((time.perf_counter() - start) * 1e3)
-
-    def median(self, name: str) -> float:
-        return statistics.median(self.times[name])
+SNIPPETS, CHANNELS, CLASSES, PROJECTED = 750, 2048, 20, 1024
+STORED_VIDEOS, WARM_UP = 40, 3  # enough rows not to stay in a cache
+PARTS = ("rows", "forward", "losses", "backward", "optimizer")
+TITLES = {False: "ACM-Net, 16 videos", True: "FTCL-Net, 16 pairs"}
 
 
-def matmul_rate(device: Device, size: int) -> float:
-    """Floating-point operations a second of a plain matrix product in the precision of the run."""
-    kind = torch.bfloat16 if device.precision == "bf16" else torch.float32
-    x, y = (torch.randn(size, size, device=device.torch, dtype=kind) for _ in range(2))
-    clock = Clock(device)
-    for _ in range(6):
-        with clock.part("matmul"):
-            _ = x @ y
-    return 2 * size**3 / (min(clock.times["matmul"]) / 1e3)
+class Trainer:
+    """Networks of the full size in training on random rows."""
 
+    def __init__(
+        self, config: Config, device: Device, snippets: int = SNIPPETS, classes: int = CLASSES
+    ) -> None:
+        torch.manual_seed(0)
+        self.config, self.device = config, device
+        self.count = config.batch_size * (2 if config.ftcl else 1)
+        rows = torch.rand(STORED_VIDEOS * snippets, CHANNELS, device=device.torch)
+        lengths = torch.full((STORED_VIDEOS,), snippets)
+        first = (lengths.cumsum(0) - lengths).to(device.torch)
+        self.store = FeatureStore(rows, first, lengths).of_type(device.row_type)
+        self.index = torch.arange(snippets, device=device.torch).expand(self.count, -1)
+        labels = torch.eye(classes, device=device.torch)
+        self.labels = labels[torch.arange(self.count, device=device.torch) % 2]
+        net: ACMNet = FTCLNet(CHANNELS, classes) if config.ftcl else ACMNet(CHANNELS, classes)
+        self.net = net.to(device.torch).train()
+        self.optimizer = make_optimizer(config, self.net)
+        self.criterion = make_criterion(config)
+        self.weights = loss_weights(config)
+        self.clock = Clock(device)
+        self.output: ACMOutput
+        self.forward = net.forward
+        net.forward = self._timed_forward  # type: ignore[method-assign]
 
-def time_steps(device: Device, config: Config, steps: int) -> tuple[Clock, list[str]]:
-    """Trains for some steps on random data; returns the clock and the parts of a step in order."""
-    torch.manual_seed(0)
-    count = config.batch_size * (2 if config.ftcl else 1)
-    rows = torch.rand(40 * SNIPPETS, CHANNELS, device=device.torch)  # enough not to stay in a cache
-    lengths = torch.full((40,), SNIPPETS)
-    store = FeatureStore(rows, (lengths.cumsum(0) - lengths).to(device.torch), lengths)
-    labels = torch.eye(CLASSES, device=device.torch)[torch.arange(count) % 2]
-    net: ACMNet = FTCLNet(CHANNELS, CLASSES) if config.ftcl else ACMNet(CHANNELS, CLASSES)
-    net = net.to(device.torch).train()
-    optimizer, criterion = make_optimizer(config, net), make_criterion(config)
-    clock = Clock(device)
-    outputs: list[ACMOutput] = []
-    forward = net.forward
+    def _timed_forward(self, features: Tensor, lengths: Tensor | None = None) -> ACMOutput:
+        with self.clock.part("forward"):
+            self.output = self.forward(features, lengths)
+        return self.output
 
-    def timed_forward(features: Tensor, lengths: Tensor | None = None) -> ACMOutput:
-        with clock.part("forward"):
-            outputs.append(forward(features, lengths))
-        return outputs[-1]
+    def features(self) -> Tensor:
+        """The rows of a batch."""
+        videos = torch.randint(STORED_VIDEOS, (self.count,)).to(self.device.torch)
+        return self.store.gather(videos, self.index)
 
-    net.forward = timed_forward  # type: ignore[method-assign]
-    for step in range(steps + 1):
-        if step == 1:
-            clock.times.clear()  # the first step warms up
-        outputs.clear()
+    def losses(self, features: Tensor) -> dict[str, Tensor]:
+        """Forward and the terms of the loss."""
+        with self.device.autocast():
+            return self.criterion(self.net, features, self.labels, self.index).losses
+
+    def step(self) -> float:
+        """One step; returns its milliseconds."""
+        clock = self.clock
         with clock.part("step"):
             with clock.part("rows"):
-                videos = torch.randint(40, (count,)).to(device.torch)
-                index = torch.arange(SNIPPETS, device=device.torch).expand(count, -1)
-                features = store.gather(videos, index)
-            with clock.part("forward and losses"), device.autocast():
-                terms = criterion(net, features, labels, index)
-                total = weighted_sum(terms.losses, loss_weights(config))
+                features = self.features()
+            with clock.part("forward and losses"):
+                total = weighted_sum(self.losses(features), self.weights)
             with clock.part("backward"):
-                optimizer.zero_grad()
+                self.optimizer.zero_grad()
                 total.backward()
             with clock.part("optimizer"):
-                optimizer.step()
-        if config.ftcl:
-            time_contrasts(device, config, net, outputs[-1], labels, clock)
-    both = zip(clock.times["forward and losses"], clock.times["forward"], strict=True)
-    clock.times["losses"] = [a - b for a, b in both]
-    return clock, ["rows", "forward", "losses", "backward", "optimizer"]
+                self.optimizer.step()
+        losses = clock.times["forward and losses"][-1] - clock.times["forward"][-1]
+        clock.times["losses"].append(losses)
+        return clock.times["step"][-1]
+
+    def contrasts(self) -> None:
+        """Times each piece of the contrasts by itself, forward and backward."""
+        assert isinstance(self.net, FTCLNet)
+        config, clock = self.config, self.clock
+        embedding = self.output.embedding.detach().requires_grad_()
+        output = self.output._replace(embedding=embedding, attention=self.output.attention.detach())
+        positive = same_class(self.labels)
+        with self.device.autocast():
+            with clock.part("contrasts: candidates"):
+                lcs, action, background = take(
+                    output.embedding,
+                    action_candidates(output, config.lcs_len),
+                    action_candidates(output, config.fsd_len),
+                    background_candidates(output, config.fsd_len, config.background),
+                )
+            with clock.part("contrasts: FSD"):
+                first, second = halves(self.net.project(action))
+                self.net.project(background)
+                fsd = difference_of_means(fsd_scores(first, second, config.gamma), positive)
+            with clock.part("contrasts: LCS"):
+                scores = lcs_scores(*halves(lcs), config.thres).score
+                lcs_loss = difference_of_means(scores, positive)
+        with clock.part("contrasts: backward"):
+            torch.autograd.grad(fsd + lcs_loss, embedding)
 
 
-def time_contrasts(
-    device: Device,
-    config: Config,
-    net: ACMNet,
-    output: ACMOutput,
-    labels: Tensor,
-    clock: Clock,
-) -> None:
-    """Times each piece of the contrasts by itself, forward and backward."""
-    assert isinstance(net, FTCLNet)
-    embedding = output.embedding.detach().requires_grad_()
-    output = output._replace(embedding=embedding, attention=output.attention.detach())
-    positive = same_class(labels)
-    with device.autocast():
-        with clock.part("contrasts: candidates"):
-            lcs, action, background = take(
-                output.embedding,
-                action_candidates(output, config.lcs_len),
-                action_candidates(output, config.fsd_len),
-                background_candidates(output, config.fsd_len, config.background),
-            )
-        with clock.part("contrasts: FSD"):
-            first, second = halves(net.project(action))
-            net.project(background)
-            fsd = difference_of_means(fsd_scores(first, second, config.gamma), positive)
-        with clock.part("contrasts: LCS"):
-            scores = lcs_scores(*halves(lcs), config.thres).score
-            lcs_loss = difference_of_means(scores, positive)
-    with clock.part("contrasts: backward"):
-        torch.autograd.grad(fsd + lcs_loss, embedding)
+class SlowTrainer:
+    """The plain form on the same rows and labels."""
+
+    def __init__(self, ours: Trainer) -> None:
+        self.ours = ours
+        self.net = SlowNet(CHANNELS, CLASSES, ours.config.dropout, PROJECTED)
+        self.net = self.net.to(ours.device.torch).train()
+        self.optimizer = torch.optim.Adam(self.net.parameters(), ours.config.lr, foreach=False)
+        self.clock = Clock(ours.device)
+
+    def losses(self, features: Tensor) -> dict[str, Tensor]:
+        """Forward and the terms of the loss."""
+        labels = self.ours.labels
+        if not self.ours.config.ftcl:
+            return slow_acm_losses(self.net(features), labels)
+        pairs = len(labels) // 2
+        both = (labels[:pairs], labels[pairs:])
+        return slow_ftcl_losses(self.net, features[:pairs], features[pairs:], both)
+
+    def step(self) -> float:
+        """One step; returns its milliseconds."""
+        with self.clock.part("step"):
+            total = weighted_sum(self.losses(self.ours.features()), self.ours.weights)
+            self.optimizer.zero_grad()
+            total.backward()
+            self.optimizer.step()
+        return self.clock.times["step"][-1]
 
 
-def peak_memory(device: Device) -> str:
-    if device.torch.type == "cuda":
-        return f"{torch.cuda.max_memory_allocated(device.torch) / 2**30:.2f} GiB on the GPU"
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB of the process"
+def measure(device: Device, ftcl: bool, steps: int, compiled: bool) -> tuple[Clock, float | None]:
+    """Parts of our step and the peak memory."""
+    _prepare(device)
+    trainer = Trainer(make_config(ftcl=ftcl), device)
+    if compiled:
+        trainer.forward = torch.compile(trainer.forward)
+    for _ in range(WARM_UP):
+        trainer.step()
+    trainer.clock.times.clear()
+    for _ in range(steps):
+        trainer.step()
+        if ftcl:
+            trainer.contrasts()
+    peak = peak_memory(device)
+    trainer.clock.device = device
+    return trainer.clock, peak
 
 
-def report(title: str, clock: Clock, parts: list[str], floor: float, memory: str) -> None:
+def our_side(device: Device, ftcl: bool) -> Callable[[], float]:
+    """Our step, for timing in turns."""
+    _prepare(device)
+    return Trainer(make_config(ftcl=ftcl), device).step
+
+
+def slow_side(device: Device, ftcl: bool, keep: bool) -> Callable[[], float]:
+    """The plain step, for timing in turns."""
+    _prepare(device)
+    if not keep:
+        keep_freed_memory(False)
+    return SlowTrainer(Trainer(make_config(ftcl=ftcl), device)).step
+
+
+def check(device: Device, ftcl: bool) -> None:
+    """Compares losses and gradients of both forms, without dropout."""
+    _prepare(device)
+    config = make_config(ftcl=ftcl, dropout=0.0)
+    ours = Trainer(config, device)
+    ours.net.eval()
+    slow = SlowTrainer(ours)
+    slow.net.load_state_dict({**slow.net.state_dict(), **ours.net.state_dict()})
+    slow.net.eval()
+    features = ours.features()
+    found, wanted = ours.losses(features), slow.losses(features)
+    assert found.keys() == wanted.keys()
+    # tf32 keeps three digits of every product, float32 seven.
+    digits = 1e-2 if device.precision == "tf32" else 1e-4
+    for name, loss in wanted.items():
+        torch.testing.assert_close(found[name], loss, rtol=digits, atol=digits, msg=name)
+    for losses in (found, wanted):
+        weighted_sum(losses, ours.weights).backward()
+    theirs = dict(slow.net.named_parameters())
+    for name, parameter in ours.net.named_parameters():
+        expected = theirs[name].grad
+        assert parameter.grad is not None
+        assert expected is not None
+        difference = (parameter.grad - expected).norm() / expected.norm()
+        assert difference < 10 * digits, f"{name}: {difference}"
+
+
+def compare(device: Device, ftcl: bool, rounds: int) -> None:
+    """Equality, then both forms in turns."""
+    in_own_process(check, device, ftcl)
+    print(f"\n{TITLES[ftcl]}: losses and gradients equal those of the plain form")
+    sides = {"ours": Side(our_side, device, ftcl)}
+    sides["plain form"] = Side(slow_side, device, ftcl, False)
+    if device.torch.type == "cpu":
+        sides["plain form, memory kept"] = Side(slow_side, device, ftcl, True)
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(WARM_UP + rounds):
+        for name, side in sides.items():
+            milliseconds = side.round()
+            if number >= WARM_UP:
+                times[name].append(milliseconds)
+    for name, side in sides.items():
+        side.end()
+        median = statistics.median(times[name])
+        ratio = median / statistics.median(times["ours"])
+        print(f"  {name:26} {median:9.1f} ms a step  {ratio:5.2f} x")
+
+
+def report(title: str, clock: Clock, floor: float, peak: float | None) -> None:
+    """Prints the parts of a step."""
     whole = clock.median("step")
+    memory = f"peak {peak / 2**30:.2f} GiB" if peak else "peak memory not measured"
     print(
         f"\n{title}: {whole:.1f} ms a step; floor {floor:.1f} ms, {whole / floor:.2f} x; {memory}"
     )
     contrasts = [name for name in clock.times if name.startswith("contrasts")]
-    for name in parts + contrasts:
+    for name in [*PARTS, *contrasts]:
         median = clock.median(name)
         print(f"  {name:24} {median:9.2f} ms  {100 * median / whole:5.1f} %")
     if contrasts:
@@ -163,24 +261,48 @@ def report(title: str, clock: Clock, parts: list[str], floor: float, memory: str
         print(f"  {'contrasts, together':24} {total:9.2f} ms  {100 * total / whole:5.1f} %")
 
 
+def products(config: Config, snippets: int = SNIPPETS) -> int:
+    """Operations of the convolution in a step: forward, and the gradient of its weights."""
+    rows = config.batch_size * (2 if config.ftcl else 1) * snippets
+    return 2 * (2 * rows * CHANNELS * CHANNELS * 3)
+
+
+def _prepare(device: Device) -> None:
+    """Sets this process up as the program does."""
+    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
+    reset_peak_memory(device)
+
+
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--precisions", nargs="+", help="default: all that the device has")
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="the network by torch.compile")
+    parser.add_argument("--without_twin", action="store_true")
     given = parser.parse_args()
-    device = choose_device(given.device, "0", given.precision)
+    device = choose_device(given.device, "0", "auto")
+    on_cpu = device.torch.type == "cpu"
     print(f"{device}; torch {torch.__version__}; {SNIPPETS} snippets of {CHANNELS} channels")
-    rate = matmul_rate(device, 8192 if device.torch.type == "cuda" else 4096)
-    print(f"plain matrix product: {rate / 1e9:,.0f} GFLOP/s")
-    for ftcl in (False, True):
-        config = make_config(ftcl=ftcl)
-        count = config.batch_size * (2 if ftcl else 1)
-        products = 2 * (2 * count * SNIPPETS * CHANNELS * CHANNELS * 3)  # forward, weight gradient
-        clock, parts = time_steps(device, config, given.steps)
-        title = "FTCL-Net, 16 pairs" if ftcl else "ACM-Net, 16 videos"
-        report(title, clock, parts, products / rate * 1e3, peak_memory(device))
+    steps: dict[tuple[str, bool], float] = {}
+    for precision in given.precisions or (["fp32", "bf16"] if on_cpu else ["fp32", "tf32", "bf16"]):
+        device = choose_device(given.device, "0", precision)
+        rate = matmul_rate(device)
+        print(f"\n{precision}: plain matrix product {rate / 1e9:,.0f} GFLOP/s")
+        for ftcl, title in TITLES.items():
+            clock, peak = in_own_process(measure, device, ftcl, given.steps, given.compile)
+            floor = products(make_config(ftcl=ftcl)) / rate * 1e3
+            report(f"{precision}, {title}", clock, floor, peak)
+            steps[precision, ftcl] = clock.median("step")
+    for ftcl, title in TITLES.items():
+        first, *others = [p for p, stage in steps if stage == ftcl]
+        for precision in others:
+            ratio = steps[first, ftcl] / steps[precision, ftcl]
+            print(f"\n{title}: {precision} is {ratio:.2f} x as fast as {first}")
+    if not given.without_twin:
+        for ftcl in TITLES:
+            compare(choose_device(given.device, "0", "auto"), ftcl, given.steps)
 
 
 if __name__ == "__main__":

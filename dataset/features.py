@@ -29,14 +29,16 @@ class FeatureStore:
     """The rows of all videos of a split, one after the other.
 
     Attributes:
-        rows: (R, D) float16 or float32, as in the files, on the device.
+        rows: (R, D) float16 or float32, as in the files, or bfloat16; on the device.
         first: (V,) int64, where the rows of each video begin; on the device.
         lengths: (V,) int64, rows of each video (N); on the CPU.
+        row_type: of gathered rows, float32 or bfloat16.
     """
 
     rows: Tensor
     first: Tensor
     lengths: Tensor
+    row_type: torch.dtype = torch.float32
 
     @property
     def width(self) -> int:
@@ -45,7 +47,12 @@ class FeatureStore:
 
     def to(self, device: torch.device) -> "FeatureStore":
         """The same rows on another device."""
-        return FeatureStore(self.rows.to(device), self.first.to(device), self.lengths)
+        return replace(self, rows=self.rows.to(device), first=self.first.to(device))
+
+    def of_type(self, row_type: torch.dtype) -> "FeatureStore":
+        """The same rows, gathered as this type; bfloat16 is rounded once, here."""
+        rows = self.rows.bfloat16() if row_type == torch.bfloat16 else self.rows
+        return replace(self, rows=rows, row_type=row_type)
 
     def gather(self, videos: Tensor, rows: Tensor) -> Tensor:
         """The chosen rows of the chosen videos.
@@ -55,9 +62,9 @@ class FeatureStore:
             rows: (B, T) int64, rows within each video, on the device.
 
         Returns:
-            (B, T, D) float32.
+            (B, T, D) of `row_type`.
         """
-        return self.rows[self.first[videos][:, None] + rows].float()
+        return self.rows[self.first[videos][:, None] + rows].to(self.row_type)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class MappedStore:
         lengths: (V,) int64, rows of each video (N); on the CPU.
         workers: threads that read.
         device: where gathered rows shall be.
+        row_type: of gathered rows, float32 or bfloat16.
     """
 
     files: Sequence[FeatureFile]
@@ -77,6 +85,7 @@ class MappedStore:
     lengths: Tensor
     workers: int
     device: torch.device
+    row_type: torch.dtype = torch.float32
 
     @property
     def width(self) -> int:
@@ -86,6 +95,10 @@ class MappedStore:
     def to(self, device: torch.device) -> "MappedStore":
         """The same rows, gathered onto another device."""
         return replace(self, device=device)
+
+    def of_type(self, row_type: torch.dtype) -> "MappedStore":
+        """The same rows, gathered as this type."""
+        return replace(self, row_type=row_type)
 
     def gather(self, videos: Tensor, rows: Tensor) -> Tensor:
         """Does what `FeatureStore.gather` does, reading no more than these rows.
@@ -105,7 +118,7 @@ class MappedStore:
 
         with ThreadPoolExecutor(self.workers) as pool:
             list(pool.map(read, found.numpy(), videos.tolist(), rows.cpu().numpy()))
-        return found.to(self.device, non_blocking=True).float()
+        return found.to(self.device, non_blocking=True).to(self.row_type)
 
 
 Features: TypeAlias = FeatureStore | MappedStore

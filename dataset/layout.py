@@ -50,6 +50,10 @@ class Split:
         """The same split with its tensors on another device."""
         return replace(self, features=self.features.to(device), labels=self.labels.to(device))
 
+    def of_type(self, row_type: torch.dtype) -> "Split":
+        """The same split with features of another type."""
+        return replace(self, features=self.features.of_type(row_type))
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -81,6 +85,11 @@ class Dataset:
     def to(self, device: torch.device) -> "Dataset":
         """The same data with its tensors on another device."""
         splits = {name: split.to(device) for name, split in self.splits.items()}
+        return replace(self, splits=splits)
+
+    def of_type(self, row_type: torch.dtype) -> "Dataset":
+        """The same data with features of another type."""
+        splits = {name: split.of_type(row_type) for name, split in self.splits.items()}
         return replace(self, splits=splits)
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.dropout import Dropout
 from models.temporal_conv import TemporalConv
 
 INSTANCE, CONTEXT, BACKGROUND = range(3)  # the branches, in the order of every tensor
@@ -63,8 +64,8 @@ class ACMNet(nn.Module):
         )
         self.att_branch = nn.Conv1d(feature_dim, 3, kernel_size=1)
         self.snippet_cls = nn.Linear(feature_dim, num_classes + 1)
-        self.snippet_dropout = nn.Dropout(dropout)
-        self.channel_dropout = nn.Dropout(dropout)
+        self.snippet_dropout = Dropout(dropout)
+        self.channel_dropout = Dropout(dropout)
         self.topk_divisors = topk_divisors
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> ACMOutput:
@@ -79,28 +80,31 @@ class ACMNet(nn.Module):
         attention = F.linear(embedding, self.att_branch.weight[:, :, 0], self.att_branch.bias)
         attention = at_least_float32(attention).softmax(dim=-1)  # (B, T, 3)
 
-        kept = self.snippet_dropout(embedding.new_ones((*embedding.shape[:2], 1)))
-        cas_logits = at_least_float32(self.snippet_cls(self.channel_dropout(embedding * kept)))
+        # Dropping a whole snippet before the classifier leaves the classifier's bias of it.
+        kept = self.snippet_dropout(attention.new_ones((*embedding.shape[:2], 1)))
+        evidence = F.linear(self.channel_dropout(embedding), self.snippet_cls.weight)
+        cas_logits = at_least_float32(evidence) * kept + self.snippet_cls.bias  # (B, T, C + 1)
 
         num_snippets = features.shape[1]
         if lengths is None:
             lengths = torch.full((len(features),), num_snippets, device=features.device)
         outside = torch.arange(num_snippets, device=features.device) >= lengths[:, None]  # (B, T)
-        video_logits, branch_features = [], []
+        video_logits, chosen, sizes = [], [], []
         for branch, divisor in enumerate(self.topk_divisors):
             most = max(num_snippets // divisor, 1)
             counts = (lengths // divisor).clamp(min=1)
             branch_attention = attention[..., branch]
             scores = cas_logits * branch_attention[..., None]  # (B, T, C + 1)
             video_logits.append(_top_mean(scores, outside, most, counts))
-            chosen = _top_weights(branch_attention, outside, most, counts)  # (B, T)
-            branch_features.append(torch.einsum("bt,btd->bd", chosen.to(embedding), embedding))
+            chosen.append(_top_mask(branch_attention, outside, most, counts))
+            sizes.append(counts)
+        sums = torch.stack(chosen, dim=1).to(embedding) @ embedding  # (B, 3, D)
         return ACMOutput(
             embedding,
             attention,
             cas_logits,
             torch.stack(video_logits, dim=1),
-            torch.stack(branch_features, dim=1),
+            at_least_float32(sums) / torch.stack(sizes, dim=1)[..., None],
         )
 
 
@@ -120,9 +124,8 @@ def _top_mean(scores: Tensor, outside: Tensor, most: int, counts: Tensor) -> Ten
     return best.masked_fill(~used[:, None], 0).sum(dim=-1) / counts[:, None]
 
 
-def _top_weights(scores: Tensor, outside: Tensor, most: int, counts: Tensor) -> Tensor:
-    """Weights (B, T) that average the snippets of the largest scores (B, T)."""
+def _top_mask(scores: Tensor, outside: Tensor, most: int, counts: Tensor) -> Tensor:
+    """(B, T), 1 at the `counts` (B,) snippets of the largest scores (B, T), else 0."""
     best = scores.masked_fill(outside, -torch.inf).topk(most, dim=-1).indices  # (B, K)
     used = torch.arange(most, device=scores.device) < counts[:, None]  # (B, K)
-    shares = used.to(scores.dtype) / counts[:, None]
-    return torch.zeros_like(scores).scatter_(1, best, shares)
+    return torch.zeros_like(scores).scatter_(1, best, used.to(scores.dtype))

@@ -152,7 +152,8 @@ def cosine_table(x: Tensor, y: Tensor) -> Tensor:
         )
     x, y = _widened(x, y)
     with torch.autocast(x.device.type, enabled=False):
-        products = x @ y.mT
+        # Products of float32 may run in tf32 on CUDA; one cell near the threshold of LCS decides.
+        products = (x.double() @ y.double().mT).to(x.dtype)
     return products * _inverse_norm(x)[:, :, None] * _inverse_norm(y)[:, None, :]
 
 

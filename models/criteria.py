@@ -121,16 +121,20 @@ class FTCLCriterion:
         terms = Terms(_scaled(acm_losses(output, labels, self.feat_margin), share), {})
         positive, all_positive = same_class(labels), same_class(batch_labels)
         usable = first_occurrences(rows) if self.distinct else None
-        lcs, action, background = take(
-            output.embedding,
-            action_candidates(output, self.lcs_len, usable),
-            action_candidates(output, self.fsd_len, usable),
-            background_candidates(output, self.fsd_len, self.background, usable),
-        )
+        wanted = []
         if self.fsd:
+            wanted = [
+                action_candidates(output, self.fsd_len, usable),
+                background_candidates(output, self.fsd_len, self.background, usable),
+            ]
+        if self.lcs:
+            wanted.append(action_candidates(output, self.lcs_len, usable))
+        sequences = take(output.embedding, *wanted)
+        if self.fsd:
+            action, background, *sequences = sequences
             terms.losses["fsd"] = self._fsd_loss(net, action, background, positive, all_positive)
         if self.lcs:
-            scores = lcs_scores(*halves(lcs), self.threshold)
+            scores = lcs_scores(*halves(sequences[0]), self.threshold)
             if self.objective == "paper":
                 terms.losses["lcs"] = match_cross_entropy(scores, positive) * share
             else:

@@ -113,6 +113,8 @@ def take(embedding: Tensor, *candidates: Candidates) -> list[Sequence]:
 
     One reading has one backward, which writes a gradient as large as the whole embedding.
     """
+    if not candidates:
+        return []
     batch, num_snippets, channels = embedding.shape
     index = torch.cat([c.chosen for c in candidates], dim=1)
     flat = index + num_snippets * torch.arange(batch, device=index.device)[:, None]

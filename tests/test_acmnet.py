@@ -140,13 +140,15 @@ def test_dropout_drops_whole_snippets_and_channels_and_only_before_the_classifie
     net = ACMNet(64, 3, dropout=0.5)
     features = torch.rand(4, 200, 64)
     seen: list[Tensor] = []
-    net.snippet_cls.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    net.channel_dropout.register_forward_hook(lambda module, inputs, output: seen.append(output))
     output = net(features)
     embedding = output.embedding
     torch.testing.assert_close(embedding, net.eval()(features).embedding)
-    alive = (seen[0] != 0) & (embedding > 0)
-    whole = alive.any(dim=-1).float().mean().item()
-    within = alive.sum() / ((embedding > 0) & alive.any(dim=-1, keepdim=True)).sum()
-    assert 0.45 < whole < 0.55
-    assert 0.45 < within.item() < 0.55
-    torch.testing.assert_close(seen[0][alive], embedding[alive] * 4)
+    within = (seen[0] != 0)[embedding > 0].float().mean().item()
+    assert 0.45 < within < 0.55
+    torch.testing.assert_close(seen[0], torch.where(seen[0] == 0, 0, embedding * 2))
+    bias = net.snippet_cls.bias
+    dropped = (output.cas_logits == bias).all(dim=-1)  # (B, T)
+    assert 0.45 < dropped.float().mean().item() < 0.55
+    expected = torch.nn.functional.linear(2 * seen[0][~dropped], net.snippet_cls.weight, bias)
+    torch.testing.assert_close(output.cas_logits[~dropped], expected)

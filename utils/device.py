@@ -5,14 +5,19 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from torch import dtype as DType
 
 from utils.errors import UserError
-from utils.memory import free_memory
+from utils.memory import free_memory, keep_freed_memory
 
 # What torch says when memory runs out: on CUDA, on the CPU, and in cuBLAS.
 OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+
+# Flags of Linux for products in bfloat16, the fastest first, and what they are called.
+BFLOAT16_INSTRUCTIONS = {"amx_bf16": "AMX bf16", "avx512_bf16": "AVX512 bf16"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,11 @@ class Device:
 
     torch: torch.device
     precision: str
+
+    @property
+    def row_type(self) -> DType:
+        """In which type features are kept for the network."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     def autocast(self) -> AbstractContextManager[None]:
         """Context in which matrix products run in bfloat16 if the precision says so."""
@@ -49,7 +59,7 @@ class Device:
     def __str__(self) -> str:
         if self.torch.type == "cuda":
             return f"{torch.cuda.get_device_name(self.torch)} ({self.torch}), {self.precision}"
-        return f"CPU, {torch.get_num_threads()} threads, {self.precision}"
+        return f"CPU ({instructions()}), {torch.get_num_threads()} threads, {self.precision}"
 
 
 def choose_device(device: str, gpu: str, precision: str, deterministic: bool = False) -> Device:
@@ -79,6 +89,9 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
     if device == "cpu" or not torch.cuda.is_available():
         if precision == "tf32":
             raise UserError("--precision tf32 exists only on CUDA; use fp32 or bf16 on the CPU")
+        keep_freed_memory()
+        if precision == "bf16" and "bf16" not in instructions():
+            print("warning: this processor has no instructions for bfloat16, fp32 is faster on it")
         return Device(torch.device("cpu"), "fp32" if precision == "auto" else precision)
     if not 0 <= number < torch.cuda.device_count():
         raise UserError(
@@ -95,6 +108,17 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
     return Device(chosen, precision)
+
+
+def instructions() -> str:
+    """The instruction sets of the processor that decide how fast matrix products are."""
+    found = [torch.backends.cpu.get_cpu_capability()]
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:  # not Linux
+        flags = set()
+    found += [name for flag, name in BFLOAT16_INSTRUCTIONS.items() if flag in flags]
+    return ", ".join(found)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""How much memory of the machine this process may still take."""
+"""Memory of the machine: how much this process may still take, and keeping what it has."""
 
+import ctypes
 import os
 from pathlib import Path
 
 UNKNOWN = 8 * 2**30  # bytes, assumed where the system does not tell
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # parameters of mallopt in glibc
 
 
 def free_memory() -> int:
@@ -12,6 +14,24 @@ def free_memory() -> int:
     Linux tells both. Elsewhere it is all memory of the machine.
     """
     return min([_free_of_machine(), *_limits()])
+
+
+def keep_freed_memory(keep: bool = True) -> bool:
+    """Makes the C library keep what is freed for the next that is wanted, or not any more.
+
+    By itself it gives large pieces back to the system at once and takes new ones, which the system
+    must first fill with zeros: on a virtual machine that can take as long as half a training step.
+
+    Returns:
+        Whether the C library can do this; glibc (Linux) can.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+    if keep:
+        return bool(mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, -1))
+    return bool(mallopt(MMAP_MAX, 2**16) and mallopt(TRIM_THRESHOLD, 2**17))  # its defaults
 
 
 def _free_of_machine() -> int:

@@ -1,0 +1,138 @@
+"""What the benchmarks measure with: clocks, peaks of memory, processes of their own, ceilings."""
+
+import ctypes
+import multiprocessing
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.device import Device
+
+
+class Clock:
+    """Milliseconds of named parts, over many rounds."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.times: dict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Times the block."""
+        self.device.synchronize()
+        start = time.perf_counter()
+        yield
+        self.device.synchronize()
+        self.times[name].append((time.perf_counter() - start) * 1e3)
+
+    def median(self, name: str) -> float:
+        """Of all rounds of this part."""
+        return statistics.median(self.times[name])
+
+
+def median_ms(device: Device, run: Callable[[], object], least: float = 0.5) -> float:
+    """Median milliseconds of a call, after a first one, over at least `least` seconds."""
+    clock = Clock(device)
+    run()
+    while len(clock.times["run"]) < 3 or sum(clock.times["run"]) < 1e3 * least:
+        with clock.part("run"):
+            run()
+    return clock.median("run")
+
+
+def matmul_rate(device: Device) -> float:
+    """Floating-point operations a second of a plain matrix product in the device's precision."""
+    size = 8192 if device.torch.type == "cuda" else 4096
+    x, y = (torch.randn(size, size, device=device.torch).to(device.row_type) for _ in range(2))
+    result = torch.empty_like(x)
+    clock = Clock(device)
+    for _ in range(6):
+        with clock.part("matmul"):
+            torch.mm(x, y, out=result)
+    return 2 * size**3 / (min(clock.times["matmul"]) / 1e3)
+
+
+def copy_rate(device: Device) -> float:
+    """Bytes a second, read plus written, of a copy that is far larger than the caches."""
+    source = torch.ones(2**26, device=device.torch)
+    target = torch.ones_like(source)
+    clock = Clock(device)
+    for _ in range(6):
+        with clock.part("copy"):
+            target.copy_(source)
+    return 2 * source.nbytes / (min(clock.times["copy"]) / 1e3)
+
+
+def peak_memory(device: Device) -> float | None:
+    """Highest bytes since `reset_peak_memory`: of the process, or of torch on CUDA."""
+    if device.torch.type == "cuda":
+        return torch.cuda.max_memory_allocated(device.torch)
+    return resident_bytes("VmHWM")
+
+
+def reset_peak_memory(device: Device) -> float | None:
+    """Makes the present use the peak, after giving back what is free; returns that use."""
+    if device.torch.type == "cuda":
+        torch.cuda.synchronize(device.torch)
+        torch.cuda.reset_peak_memory_stats(device.torch)
+        return torch.cuda.memory_allocated(device.torch)
+    reset = Path("/proc/self/clear_refs")
+    if not reset.exists():  # not Linux
+        return None
+    ctypes.CDLL(None).malloc_trim(0)
+    reset.write_text("5")
+    return resident_bytes("VmRSS")
+
+
+def resident_bytes(field: str) -> float | None:
+    """VmRSS or VmHWM of this process; None where the system is not Linux."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    lines = [line for line in status.read_text().splitlines() if line.startswith(field + ":")]
+    return 1024.0 * int(lines[0].split()[1])
+
+
+class Side:
+    """A process of its own that does rounds of work when asked, so that two can alternate."""
+
+    def __init__(self, make: Callable[..., Callable[[], Any]], *given: Any) -> None:
+        """`make(*given)` is called there and returns the work of a round."""
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
+        self.process.start()
+
+    def round(self) -> Any:
+        """Does one round; what the work returns."""
+        self.pipe.send(True)
+        return self.pipe.recv()
+
+    def end(self) -> None:
+        """Ends the process."""
+        self.pipe.send(False)
+        self.process.join()
+
+
+def in_own_process(work: Callable[..., Any], *given: Any) -> Any:
+    """What `work(*given)` returns in a fresh process, whose memory no other work has touched."""
+    side = Side(_once, work, given)
+    found = side.round()
+    side.end()
+    return found
+
+
+def _once(work: Callable[..., Any], given: tuple[Any, ...]) -> Callable[[], Any]:
+    return lambda: work(*given)
+
+
+def _serve(pipe: Any, make: Callable[..., Callable[[], Any]], given: tuple[Any, ...]) -> None:
+    work = make(*given)
+    while pipe.recv():
+        pipe.send(work())
