@@ -79,37 +79,41 @@ def paper_scores(seed: int = 0) -> list[VideoScores]:
     return [video_scores(f"video_{i}", int(n), random) for i, n in enumerate(lengths)]
 
 
-def video_scores(name: str, snippets: int, random: np.random.Generator) -> VideoScores:
+def video_scores(
+    name: str, snippets: int, random: np.random.Generator, classes: int = len(CLASSES)
+) -> VideoScores:
     """One class, in one of ten videos a second one; an action about every 18 snippets."""
     length = min(snippets, SAMPLED)
-    label = int(random.integers(len(CLASSES)))
+    label = int(random.integers(classes))
     action = np.zeros(length)
     for _ in range(max(1, length // 18)):
         middle, width = random.uniform(0, length), random.uniform(2, 8)
         peak = np.exp(-(((np.arange(length) - middle) / width) ** 2))
         action = np.maximum(action, random.uniform(0.3, 1) * peak)
-    logits = random.normal(0, 0.5, (length, len(CLASSES) + 1))
+    logits = random.normal(0, 0.5, (length, classes + 1))
     logits[:, label] += 6 * action
     logits[:, -1] += 3
     cas = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    class_scores = np.zeros(len(CLASSES) + 1)
+    class_scores = np.zeros(classes + 1)
     class_scores[label] = 0.9
     if random.uniform() < 0.1:
-        class_scores[(label + 1) % len(CLASSES)] = 0.3
+        class_scores[(label + 1) % classes] = 0.3
     attention = 1 / (1 + np.exp(2 - 4 * action + random.normal(0, 0.2, length)))
     return VideoScores(name, snippets, *map(as_float32, (cas, attention, class_scores)))
 
 
-def annotations(videos: list[VideoScores]) -> dict[str, Video]:
+def annotations(
+    videos: list[VideoScores], classes: list[str] = CLASSES, instances: int = INSTANCES
+) -> dict[str, Video]:
     """As many instances as THUMOS14's test videos have, near some of the detections."""
-    found = localize(videos, CLASSES, **THRESHOLDS)
+    found = localize(videos, classes, **THRESHOLDS)
     random = np.random.default_rng(0)
-    chosen = np.sort(random.choice(len(found), INSTANCES, replace=False))
+    chosen = np.sort(random.choice(len(found), instances, replace=False))
     segments: list[list[Segment]] = [[] for _ in videos]
     for row in chosen.tolist():
         start, end = float(found.start[row]), float(found.end[row])
         moved = start + 0.2 * (end - start) * random.uniform()
-        segments[found.video[row]].append(Segment(moved, end, CLASSES[found.label[row]]))
+        segments[found.video[row]].append(Segment(moved, end, classes[found.label[row]]))
     return {
         video.name: Video(video.name, "test", None, tuple(listed))
         for video, listed in zip(videos, segments, strict=True)

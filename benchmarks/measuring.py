@@ -109,10 +109,18 @@ class Side:
         self.process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
         self.process.start()
 
-    def round(self) -> Any:
-        """Does one round; what the work returns."""
+    def ask(self) -> None:
+        """Starts a round."""
         self.pipe.send(True)
+
+    def answer(self) -> Any:
+        """Waits for the end of the round; what the work returned."""
         return self.pipe.recv()
+
+    def round(self) -> Any:
+        """One round from start to end."""
+        self.ask()
+        return self.answer()
 
     def end(self) -> None:
         """Ends the process."""

@@ -51,7 +51,7 @@ def measure(config: Config, split: Split, steps: int, processes: Processes) -> d
     """Trains for some steps; gives their median time and the losses."""
     gpu = str(processes.local_rank)
     device = choose_device(config.device, gpu, config.precision)
-    split = split.to(device.torch)
+    split = split.of_type(device.row_type).to(device.torch)
     generator = seed_everything(0, processes.rank)
     data = Dataset(tuple(map(str, range(CLASSES))), {}, {"train": split}, "")
     net = make_network(config, data, {}).to(device.torch)
@@ -104,10 +104,12 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=512)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     shape = {"num_snippets": given.snippets, "batch_size": 16, "dropout": 0.0}
-    configs = [make_config(device=given.device, ftcl=ftcl, **shape) for ftcl in (False, True)]
+    shape |= {"device": given.device, "precision": given.precision}
+    configs = [make_config(ftcl=ftcl, **shape) for ftcl in (False, True)]
     if given.worker:
         split = random_split(given.snippets, given.channels)
         with all_processes() as processes:

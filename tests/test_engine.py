@@ -16,7 +16,7 @@ from engine import EpochReport, predict, train_one_epoch
 from models.acmnet import ACMNet
 from models.criteria import ACMCriterion, Terms
 from models.ftclnet import FTCLNet
-from stages import make_optimizer, try_step
+from stages import loss_weights, make_batches, make_criterion, make_optimizer, try_step
 from tests.data_folder import make_data
 from utils.device import choose_device
 from utils.errors import UserError
@@ -168,20 +168,50 @@ def test_prediction_in_batches_equals_one_video_at_a_time(
         torch.testing.assert_close(torch.from_numpy(score.class_scores), expected)
 
 
+def test_bfloat16_trains_as_float32_does_to_its_digits(splits: dict[str, Split]) -> None:
+    """Losses of twenty steps without dropout; float32 and bfloat16 have 24 and 8 bits."""
+
+    def losses(precision: str) -> list[float]:
+        device = choose_device("cpu", "0", precision)
+        split = splits["train"].of_type(device.row_type)
+        torch.manual_seed(0)
+        config = make_config(lr=1e-3, num_snippets=20, batch_size=3)
+        net = ACMNet(16, 20, dropout=0.0)
+        batches = make_batches(config, split, torch.Generator().manual_seed(1), device.torch)
+        optimizer, criterion = make_optimizer(config, net), make_criterion(config)
+        train = partial(train_one_epoch, net, criterion, loss_weights(config))
+        several = [batch for _ in range(20) for batch in batches][:20]
+        found = [
+            train([batch], split, optimizer, device, lambda: None).losses["total"]
+            for batch in several
+        ]
+        assert all(p.dtype == torch.float32 for p in net.parameters())
+        return found
+
+    expected, found = losses("fp32"), losses("bf16")
+    assert found != expected
+    assert found == pytest.approx(expected, rel=0.02)
+    assert expected[-1] < 0.99 * expected[0]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_training_step_never_waits_for_the_gpu(splits: dict[str, Split]) -> None:
-    device = choose_device("cuda", "0", "tf32")
-    split = splits["train"].to(device.torch)
-    net = ACMNet(16, 20).to(device.torch)
-    optimizer = torch.optim.Adam(net.parameters(), fused=True)
-    lengths = split.features.lengths
-    batches = list(VideoBatches(lengths, 20, 3, torch.Generator(), device.torch))
+@pytest.mark.parametrize("ftcl", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_a_training_step_never_waits_for_the_gpu(
+    splits: dict[str, Split], precision: str, ftcl: bool
+) -> None:
+    device = choose_device("cuda", "0", precision)
+    split = splits["train"].of_type(device.row_type).to(device.torch)
+    config = make_config(ftcl=ftcl, num_snippets=20, batch_size=3, fc_dim=8)
+    net = (FTCLNet(16, 20, fc_dim=8) if ftcl else ACMNet(16, 20)).to(device.torch)
+    optimizer, criterion = make_optimizer(config, net), make_criterion(config)
+    batches = list(make_batches(config, split, torch.Generator(), device.torch))
 
     def after_step() -> None:
         # the first step sets up libraries; from then on any wait is an error
         torch.cuda.set_sync_debug_mode("error")
 
-    step = partial(train_one_epoch, net, ACMCriterion(), {}, batches, split, optimizer, device)
+    step = partial(train_one_epoch, net, criterion, {}, batches, split, optimizer, device)
     try:
         with pytest.raises(RuntimeError, match="synchroniz"):  # only the report at the end waits
             step(after_step)
@@ -209,6 +239,18 @@ def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="sees no CUDA device"):
             choose_device("cuda", "0", "auto")
+
+
+@pytest.mark.parametrize("found", ["AVX512, AMX bf16", "AVX2"])
+def test_the_instructions_are_said_and_a_slow_bfloat16_is_warned_of(
+    found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert torch.backends.cpu.get_cpu_capability() in str(CPU)
+    monkeypatch.setattr("utils.device.instructions", lambda: found)
+    assert f"CPU ({found})" in str(choose_device("cpu", "0", "bf16"))
+    assert ("no instructions for bfloat16" in capsys.readouterr().out) == ("bf16" not in found)
+    choose_device("cpu", "0", "fp32")
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("flags", [{}, {"ftcl": True, "fc_dim": 8}])

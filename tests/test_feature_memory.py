@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,52 @@ def test_the_automatic_budget_is_half_of_what_is_free(monkeypatch: pytest.Monkey
     assert device.memory_budget(-1) == 2**23
     monkeypatch.setattr(memory, "_limits", list)
     assert 0 < device.memory_budget(-1) < 2**50
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_rows_in_bfloat16_are_the_rounded_rows_whether_in_memory_or_not(
+    folder: Path, kind: Any
+) -> None:
+    rewrite(folder, lambda rows: rows.astype(kind))
+    data = read(folder, np.inf)
+    index = torch.tensor([0, 2]), torch.tensor([[3, 0], [7, 7]])
+    rows = data.splits["train"].features.gather(*index)
+    resident = data.of_type(torch.bfloat16)
+    mapped = read(folder, 0).of_type(torch.bfloat16)
+    assert isinstance(resident.splits["train"].features, FeatureStore)
+    assert resident.splits["train"].features.rows.element_size() == 2
+    assert resident.fingerprint == mapped.fingerprint == data.fingerprint
+    for found in (d.splits["train"].features.gather(*index) for d in (resident, mapped)):
+        assert found.dtype == torch.bfloat16
+        assert found.equal(rows.bfloat16())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux does this")
+def test_freed_memory_is_kept_if_wanted() -> None:
+    """New memory costs a page fault a page, kept memory none."""
+    program = """
+import resource, sys
+import torch
+from utils.memory import keep_freed_memory
+
+def faults(size):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.empty(size, dtype=torch.uint8).fill_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+done = keep_freed_memory(sys.argv[1] == "keep")
+first = [faults(2**24) for _ in range(40)][0]  # aligned pieces find their places after some rounds
+print(int(done), first, sum(faults(2**24) for _ in range(10)))
+"""
+    found = {}
+    for wish in ("keep", "give back"):
+        run = [sys.executable, "-c", program, wish]
+        done, first, found[wish] = map(int, subprocess.check_output(run, text=True).split())
+        if not done:
+            pytest.skip("another C library")
+        assert first > 100  # of whatever size the pages are
+    assert found["keep"] < 100
+    assert found["give back"] > 100
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
