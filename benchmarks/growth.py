@@ -1,10 +1,12 @@
 """How cost grows with snippets, videos, classes, candidates and processes; a floor beside each.
 
-    python benchmarks/growth.py [--device cpu|cuda] [--precision fp32] [--document FILE.md]
+    python benchmarks/growth.py [--device cpu|cuda] [--precisions fp32 bf16] [--document FILE.md]
 
 Everything runs on random data of the paper's shape (16 videos or pairs, 750 snippets of 2048
 channels, 20 classes, 210 test videos, 5 candidates for FSD and 30 for LCS) with one of these
-changed. Times are medians in milliseconds. The floor is what the least work would take at the rate
+changed; what does not say its precision is in the first one given. Times are medians in
+milliseconds; of a step also the peak memory of its process (of torch on CUDA), features and
+optimizer included. The floor is what the least work would take at the rate
 of a plain matrix product or of a plain copy measured in the same run:
 
     a step        the products of the convolution, forward and weight gradient
@@ -23,6 +25,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -32,7 +35,14 @@ import torch
 from matplotlib.ticker import ScalarFormatter
 
 from benchmarks import evaluation, scaling
-from benchmarks.measuring import copy_rate, in_own_process, matmul_rate, median_ms
+from benchmarks.measuring import (
+    copy_rate,
+    in_own_process,
+    matmul_rate,
+    median_ms,
+    peak_memory,
+    reset_peak_memory,
+)
 from benchmarks.training import CHANNELS, CLASSES, SNIPPETS, WARM_UP, Trainer, products
 from config.model_config import make_config
 from dataset.annotations import Video
@@ -48,8 +58,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 BEGIN, END = "<!-- growth: begin -->", "<!-- growth: end -->"
-VIDEOS = 210
-UPSAMPLING, FLOAT64_BYTES = 20, 8
+VIDEOS, PAIRS, UPSAMPLING = 210, 16, 20
+FLOAT32_BYTES, FLOAT64_BYTES = 4, 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Point:
         what: what is timed.
         size: value of what is changed.
         ms: milliseconds.
-        floor: milliseconds, or NaN where there is none.
+        floor: milliseconds.
+        peak: bytes, where it was measured.
     """
 
     over: str
@@ -69,18 +80,22 @@ class Point:
     size: int
     ms: float
     floor: float
+    peak: float | None = None
 
 
-def step_ms(device: Device, ftcl: bool, snippets: int, classes: int) -> float:
-    """Milliseconds of a training step."""
+def step_cost(
+    device: Device, ftcl: bool, snippets: int, classes: int
+) -> tuple[float, float | None]:
+    """Milliseconds of a training step, and the peak memory."""
     _prepare(device)
+    reset_peak_memory(device)
     trainer = Trainer(make_config(ftcl=ftcl), device, snippets, classes)
     for _ in range(WARM_UP):
         trainer.step()
     trainer.clock.times.clear()
     for _ in range(3):
         trainer.step()
-    return trainer.clock.median("step")
+    return trainer.clock.median("step"), peak_memory(device)
 
 
 def scoring_ms(device: Device, videos: int) -> tuple[float, int]:
@@ -115,7 +130,7 @@ def evaluation_ms(device: Device, videos: int, classes: int) -> tuple[float, int
 
 def alignment_ms(device: Device, name: str, length: int) -> float:
     """Milliseconds of one of the programs for 16 pairs, forward and backward."""
-    tables = [torch.rand(16, length, length, device=device.torch) for _ in range(2)]
+    tables = [torch.rand(PAIRS, length, length, device=device.torch) for _ in range(2)]
 
     def run() -> None:
         match, gap = (table.requires_grad_() for table in tables)
@@ -128,52 +143,84 @@ def alignment_ms(device: Device, name: str, length: int) -> float:
     return median_ms(device, run)
 
 
-def measure(device: Device, most_processes: int) -> list[Point]:
-    """All points, a line printed for each."""
-    flops, bytes_a_second = matmul_rate(device), copy_rate(device)
-    print(
-        f"{device}; torch {torch.__version__}; plain product {flops / 1e9:,.0f} GFLOP/s, "
-        f"plain copy {bytes_a_second / 1e9:.1f} GB/s (read and written)"
-    )
-    points: list[Point] = []
+class Table:
+    """The points, a line printed for each as it is measured."""
 
-    def add(over: str, what: str, size: int, ms: float, floor: float) -> None:
-        points.append(Point(over, what, size, ms, floor))
-        print(f"{over:12} {size:6d}  {what:14} {ms:10.2f} ms  floor {floor:10.3f} ms", flush=True)
+    def __init__(self, devices: list[Device]) -> None:
+        self.points: list[Point] = []
+        self.devices = devices
+        self.flops = {device.precision: matmul_rate(device) for device in devices}
+        self.bytes_a_second = copy_rate(devices[0])
+        rates = ", ".join(f"{p} {rate / 1e9:,.0f} GFLOP/s" for p, rate in self.flops.items())
+        self.title = (
+            f"{devices[0]}; torch {torch.__version__}; plain product {rates}; "
+            f"plain copy {self.bytes_a_second / 1e9:.1f} GB/s (read and written)"
+        )
+        print(self.title)
 
-    for ftcl, what in ((False, "ACM-Net step"), (True, "FTCL-Net step")):
-        for snippets in (94, 188, 375, 750, 1500):
-            floor = products(make_config(ftcl=ftcl), snippets) / flops * 1e3
-            ms = in_own_process(step_ms, device, ftcl, snippets, CLASSES)
-            add("snippets", what, snippets, ms, floor)
-    floor = products(make_config()) / flops * 1e3
-    for classes in (20, 50, 100, 200):
-        ms = in_own_process(step_ms, device, False, SNIPPETS, classes)
-        add("classes", "ACM-Net step", classes, ms, floor)
-    for classes in (20, 50, 100, 200):
-        ms, size = evaluation_ms(device, VIDEOS, classes)
-        add("classes", "segments, mAP", classes, ms, 2e3 * size / bytes_a_second)
-    for videos in (50, 105, 210, 420):
-        ms, used = in_own_process(scoring_ms, device, videos)
-        add("test videos", "scoring", videos, ms, 2e3 * used * CHANNELS * CHANNELS * 3 / flops)
-    for videos in (50, 105, 210, 420, 840):
-        ms, size = evaluation_ms(device, videos, CLASSES)
-        add("test videos", "segments, mAP", videos, ms, 2e3 * size / bytes_a_second)
-    for name, moves in (("FSD", 3), ("LCS", 3)):
-        for length in (5, 10, 20, 30, 60, 120):
-            size = 2 * moves * 16 * length**2 * 4
-            floor = 2e3 * size / bytes_a_second
-            add("candidates", name, length, alignment_ms(device, name, length), floor)
-    counts = [n for n in (1, 2, 4, 8) if n <= most_processes]
-    flags = ["--device", device.torch.type, "--precision", device.precision]
-    runs = {
-        n: scaling.launch(n, [*flags, "--snippets", "250", "--channels", "1024"]) for n in counts
-    }
-    for stage, what in enumerate(("ACM-Net step", "FTCL-Net step")):
-        alone = runs[1][stage]["ms"]
-        for n in counts:
-            add("processes", what, n, runs[n][stage]["ms"], alone / n)
-    return points
+    def add(self, *values: Any) -> None:
+        """A point."""
+        point = Point(*values)
+        self.points.append(point)
+        print(
+            f"{point.over:12} {point.size:6d}  {point.what:20} {point.ms:10.2f} ms"
+            f"  floor {point.floor:10.3f} ms",
+            flush=True,
+        )
+
+    def add_step(self, over: str, size: int, device: Device, ftcl: bool, *shape: int) -> None:
+        """A training step of this shape."""
+        name = "FTCL-Net" if ftcl else "ACM-Net"
+        floor = products(make_config(ftcl=ftcl), shape[0]) / self.flops[device.precision] * 1e3
+        ms, peak = in_own_process(step_cost, device, ftcl, *shape)
+        self.add(over, f"{name} step, {device.precision}", size, ms, floor, peak)
+
+    def copy_floor(self, size: float) -> float:
+        """Milliseconds of reading and writing so many bytes once."""
+        return 2e3 * size / self.bytes_a_second
+
+    def over_snippets(self) -> None:
+        for device in self.devices:
+            for ftcl in (False, True):
+                for snippets in (94, 188, 375, 750, 1500):
+                    self.add_step("snippets", snippets, device, ftcl, snippets, CLASSES)
+
+    def over_classes(self) -> None:
+        for classes in (20, 50, 100, 200):
+            self.add_step("classes", classes, self.devices[0], False, SNIPPETS, classes)
+        for classes in (20, 50, 100, 200):
+            ms, size = evaluation_ms(self.devices[0], VIDEOS, classes)
+            self.add("classes", "segments, mAP", classes, ms, self.copy_floor(size))
+
+    def over_videos(self) -> None:
+        device = self.devices[0]
+        for videos in (50, 105, 210, 420):
+            ms, used = in_own_process(scoring_ms, device, videos)
+            floor = 2e3 * used * CHANNELS * CHANNELS * 3 / self.flops[device.precision]
+            self.add("test videos", f"scoring, {device.precision}", videos, ms, floor)
+        for videos in (50, 105, 210, 420, 840):
+            ms, size = evaluation_ms(device, videos, CLASSES)
+            self.add("test videos", "segments, mAP", videos, ms, self.copy_floor(size))
+
+    def over_candidates(self) -> None:
+        for name in ("FSD", "LCS"):
+            for length in (5, 10, 20, 30, 60, 120):
+                ms = alignment_ms(self.devices[0], name, length)
+                moves = 3 * PAIRS * length**2 * FLOAT32_BYTES
+                self.add("candidates", name, length, ms, self.copy_floor(2 * moves))
+
+    def over_processes(self) -> None:
+        device = self.devices[0]
+        on_cpu = device.torch.type == "cpu"
+        most = len(os.sched_getaffinity(0)) if on_cpu else torch.cuda.device_count()
+        flags = ["--device", device.torch.type, "--precision", device.precision]
+        flags += ["--snippets", "250", "--channels", "1024"]
+        os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started from here on
+        runs = {n: scaling.launch(n, flags) for n in (1, 2, 4, 8) if n <= most}
+        for stage, name in enumerate(("ACM-Net", "FTCL-Net")):
+            for n, found in runs.items():
+                what = f"{name} step, {device.precision}"
+                self.add("processes", what, n, found[stage]["ms"], runs[1][stage]["ms"] / n)
 
 
 def table(points: list[Point]) -> str:
@@ -219,20 +266,24 @@ def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--precisions", nargs="+", help="default: fp32 or tf32, and bf16")
     parser.add_argument("--document", type=Path, help="Markdown file with the marks")
     given = parser.parse_args()
-    device = choose_device(given.device, "0", given.precision)
-    on_cpu = device.torch.type == "cpu"
-    most = len(os.sched_getaffinity(0)) if on_cpu else torch.cuda.device_count()
-    points = measure(device, most)
-    text = table(points)
+    names = given.precisions or ["auto", "bf16"]
+    devices = [choose_device(given.device, "0", name) for name in names]
+    measured = Table(devices)
+    measured.over_snippets()
+    measured.over_classes()
+    measured.over_videos()
+    measured.over_candidates()
+    measured.over_processes()
+    text = f"{measured.title}\n\n{table(measured.points)}"
     print(text)
     if given.document:
         before, _, rest = given.document.read_text().partition(BEGIN)
         after = rest.partition(END)[2]
         given.document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-        plot(points, given.document.with_name("growth.png"), str(device))
+        plot(measured.points, given.document.with_name("growth.png"), str(devices[0]))
 
 
 if __name__ == "__main__":

@@ -123,7 +123,9 @@ def main() -> None:
         for count, found in runs.items():
             for term, loss in found[stage]["losses"].items():
                 expected = first[stage]["losses"][term]
-                if abs(loss - expected) > 1e-4 * max(abs(expected), 1):
+                # In LCS a last digit may decide whether two snippets match.
+                digits = 1e-2 if term == "lcs" else 1e-4
+                if abs(loss - expected) > digits * max(abs(expected), 1):
                     sys.exit(f"{count} processes: {term} is {loss}, wanted {expected}")
             ratio = found[stage]["ms"] / first[stage]["ms"]
             print(

@@ -237,6 +237,38 @@ def test_three_processes_follow_one(data: Path, tmp_path: Path) -> None:
     test_an_error_ends_all_processes_with_one_message(three)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("end", ["", "raise UserError('enough')"])
+def test_no_thread_of_the_others_outlives_the_run(tmp_path: Path, end: str) -> None:
+    """One that still has to put its work away when Python ends would abort the process."""
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import sys
+from contextlib import suppress
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+from utils.distributed import all_processes
+from utils.errors import UserError
+
+def threads():
+    return [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+
+with suppress(UserError, SystemExit), all_processes() as processes:
+    processes.gather(processes.rank)
+    processes.agree()
+    during = sum("gloo" in name for name in threads())
+    {end}
+del processes
+Path(sys.argv[1], f"{{during}} {{sum('gloo' in name for name in threads())}}").touch()
+""")
+    found = torchrun(2, str(script), str(tmp_path))
+    assert found.returncode == 0, found.stderr
+    (counts,) = {file.name for file in tmp_path.iterdir()} - {script.name}
+    during, after = map(int, counts.split())
+    assert during > 0
+    assert after == 0
+
+
 def test_without_torchrun_the_variables_it_sets_are_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

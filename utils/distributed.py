@@ -9,7 +9,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -42,13 +42,14 @@ class Processes:
         rank: of this process, from 0.
         count: processes on all nodes.
         local_rank: of this process on its node, where the first one is `rank - local_rank`.
-        objects: group in which objects are exchanged, apart from the tensors of the steps.
+        groups: the one in which objects are exchanged, apart from the tensors of the steps; none
+            once the run has ended.
     """
 
     rank: int = 0
     count: int = 1
     local_rank: int = 0
-    objects: dist.ProcessGroup | None = None
+    groups: list[dist.ProcessGroup] = field(default_factory=list, compare=False)
 
     def __str__(self) -> str:
         return f"{self.count} processes" if self.count > 1 else "1 process"
@@ -57,6 +58,11 @@ class Processes:
     def is_main(self) -> bool:
         """Whether this is the process that prints, evaluates and writes."""
         return self.rank == 0
+
+    @property
+    def objects(self) -> dist.ProcessGroup | None:
+        """The group in which objects are exchanged; None stands for all processes."""
+        return self.groups[0] if self.groups else None
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Replaces each tensor by its sum over all processes; on CUDA the host does not wait."""
@@ -160,6 +166,12 @@ class Processes:
             reason = str(error).split(". ")[0][:200]
             self._end(f"has lost the others, one of which must have ended ({reason})")
 
+    def _leave(self) -> None:
+        """Ends the groups. Their threads end with the last reference; one that is still putting its
+        work away when Python ends would abort the process."""
+        dist.destroy_process_group()
+        self.groups.clear()
+
     def _end(self, what: str) -> NoReturn:
         _ignore_sigterm()
         raise LostContact(
@@ -200,8 +212,7 @@ def all_processes() -> Iterator[Processes]:
             stack.enter_context(redirect_stderr(nowhere))
         with processes._contact():
             dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-            objects = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
-        processes = replace(processes, objects=objects)
+            processes.groups.append(dist.new_group(backend="gloo", timeout=LONGEST_WAIT))
         try:
             with processes.together():
                 yield processes
@@ -210,9 +221,9 @@ def all_processes() -> Iterator[Processes]:
             atexit.register(os._exit, 2)
             raise
         except BaseException:
-            dist.destroy_process_group()
+            processes._leave()
             raise
-        dist.destroy_process_group()
+        processes._leave()
 
 
 def _ignore_sigterm() -> None:
