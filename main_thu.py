@@ -70,8 +70,10 @@ def run(processes: Processes) -> None:
                 snippet_seconds=config.snippet_seconds,
                 workers=config.num_workers,
                 memory_budget=device.memory_budget(config.feature_memory),
-            ).of_type(device.row_type)
+                row_type=device.row_type,
+            )
         ).to(device.torch)
+        device.keep_freed_memory()
         if config.test:
             test(config, device, data, starts[0], processes)
             return

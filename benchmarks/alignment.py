@@ -15,7 +15,6 @@ a time, so its memory is that of one pair, while the batched form's is that of a
 """
 
 import argparse
-import ctypes
 import itertools
 import statistics
 import sys
@@ -30,15 +29,18 @@ from torch.testing import assert_close
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.measuring import peak_memory, reset_peak_memory
 from models.alignment import (
     fine_grained_sequence_distance,
     longest_common_subsequence,
 )
 from tests.alignment_twin import slow_fsd, slow_lcs
+from utils.device import Device, choose_device
 
 Run: TypeAlias = Callable[[], tuple[Tensor, ...]]  # gives the scores and the gradients
 Score: TypeAlias = Callable[..., Tensor]
 
+CPU = choose_device("cpu", "0", "fp32")
 PAIRS = (1, 4, 16, 64)
 SNIPPETS = (5, 10, 20, 30, 60, 120)
 GAMMA, THRESHOLD = 0.1, 0.92
@@ -83,49 +85,28 @@ def loop_run(score: Score, tables: list[Tensor]) -> Run:
     return run
 
 
-def seconds(run: Run, device: str, least: float = 1.0) -> float:
+def seconds(run: Run, device: Device, least: float = 1.0) -> float:
     """Median time of repeated runs that together take `least` seconds."""
-    clock = time.process_time if device == "cpu" else time.perf_counter
+    clock = time.process_time if device.on_cpu else time.perf_counter
     times: list[float] = []
     while sum(times) < least:
-        _synchronize(device)
+        device.synchronize()
         start = clock()
         run()
-        _synchronize(device)
+        device.synchronize()
         times.append(clock() - start)
     return statistics.median(times)
 
 
-def megabytes(run: Run, device: str) -> str:
+def megabytes(run: Run, device: Device) -> str:
     """Peak of the memory that one run takes, or a dash where it cannot be measured."""
-    if device != "cpu":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        run()
-        return f"{(torch.cuda.max_memory_allocated(device) - before) / 2**20:.1f}"
-    reset = Path("/proc/self/clear_refs")
-    if not reset.exists():
-        return "-"
-    ctypes.CDLL(None).malloc_trim(0)  # gives freed memory back, so that taking it anew counts
-    reset.write_text("5")  # the peak is the present use from here on
-    before = _resident("VmRSS")
+    before = reset_peak_memory(device)  # what is free is given back, so that taking it anew counts
     run()
-    return f"{(_resident('VmHWM') - before) / 2**10:.1f}"
+    peak = peak_memory(device)
+    return "-" if before is None or peak is None else f"{(peak - before) / 2**20:.1f}"
 
 
-def _resident(field: str) -> int:
-    """A memory field of this process, in KiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(field + ":")))
-
-
-def _synchronize(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize(device)
-
-
-def check(device: str) -> None:
+def check(device: Device) -> None:
     """Compares batched forms and loops in float64, on rectangular tables with matches and ties."""
     for rows, columns in ((1, 1), (5, 5), (7, 4), (12, 15)):
         for name, (batched, loop) in PROGRAMS.items():
@@ -133,33 +114,33 @@ def check(device: str) -> None:
                 torch.rand(4, rows, columns, dtype=torch.float64).mul(16).round() / 16
                 for _ in range(TABLES[name])
             ]
-            moved = [table.to(device) for table in tables]
+            moved = [table.to(device.torch) for table in tables]
             got = tuple(tensor.cpu() for tensor in batched_run(batched, moved)())
             assert_close(got, loop_run(loop, tables)(), rtol=1e-9, atol=1e-12)
-    print(f"equal on {device}: values and gradients of both programs, float64")
+    print(f"equal on {device.torch}: values and gradients of both programs, float64")
 
 
-def measure(name: str, pairs: int, snippets: int, full: bool, device: str | None) -> list[str]:
+def measure(name: str, pairs: int, snippets: int, full: bool, device: Device | None) -> list[str]:
     """One line of the table."""
     batched, loop = PROGRAMS[name]
     tables = [torch.rand(pairs, snippets, snippets) for _ in range(TABLES[name])]
     run = batched_run(batched, tables)
     run()
-    batched_seconds = seconds(run, "cpu")
+    batched_seconds = seconds(run, CPU)
     line = [name, str(pairs), str(snippets), f"{batched_seconds * 1e3:.2f}"]
-    memory = megabytes(run, "cpu")
+    memory = megabytes(run, CPU)
     if full or pairs * snippets**2 <= LOOP_CELLS[name]:
         slow_run = loop_run(loop, tables)
         # The loop's own rounding: in float32 its gradients are off by up to 1e-3 at L = 120.
         assert_close(run(), slow_run(), rtol=5e-3, atol=5e-3)
-        loop_seconds = seconds(slow_run, "cpu")
-        loop_memory = megabytes(loop_run(loop, [table[:1] for table in tables]), "cpu")
+        loop_seconds = seconds(slow_run, CPU)
+        loop_memory = megabytes(loop_run(loop, [table[:1] for table in tables]), CPU)
         line += [f"{loop_seconds * 1e3:.0f}", f"{loop_seconds / batched_seconds:.0f}"]
         line += [memory, loop_memory]
     else:
         line += ["-", "-", memory, "-"]
     if device:
-        run = batched_run(batched, [table.to(device) for table in tables])
+        run = batched_run(batched, [table.to(device.torch) for table in tables])
         run()
         line += [f"{seconds(run, device) * 1e3:.2f}", megabytes(run, device)]
     return line
@@ -168,23 +149,21 @@ def measure(name: str, pairs: int, snippets: int, full: bool, device: str | None
 def main() -> None:
     parser = argparse.ArgumentParser(description="time and memory of FSD and LCS against a loop")
     parser.add_argument("--full", action="store_true", help="run the loop for every size")
-    parser.add_argument(
-        "--device",
-        default="cuda" if torch.cuda.is_available() else None,
-        help="measure this device too (default: cuda if there is one)",
-    )
+    parser.add_argument("--device", default="auto", help="measure this one too (default: CUDA)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    check("cpu")
+    device = choose_device(arguments.device, "0", "auto")
+    other = None if device.on_cpu else device
+    check(CPU)
     header = ["", "B", "L", "ms", "loop ms", "ratio", "MB", "loop MB, 1 pair"]
-    if arguments.device:
-        check(arguments.device)
-        header += [f"{arguments.device} ms", f"{arguments.device} MB"]
+    if other:
+        check(other)
+        header += [f"{other.torch} ms", f"{other.torch} MB"]
     widths = [max(8, len(title)) for title in header]
     print(" ".join(title.rjust(width) for title, width in zip(header, widths, strict=True)))
     for name, snippets, pairs in itertools.product(PROGRAMS, SNIPPETS, PAIRS):
-        line = measure(name, pairs, snippets, arguments.full, arguments.device)
+        line = measure(name, pairs, snippets, arguments.full, other)
         cells = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         print(" ".join(cells), flush=True)
 

@@ -4,12 +4,11 @@
 
 Each run is a process with a network, features and an optimizer of its own that takes steps at the
 paper's shape (`benchmarks/training.py`); the runs of a group start together. Prints the steps a
-second of all of them and how many times those of one run this is: above 1, several seeds at once
-finish sooner than one after the other. On the CPU the runs share its cores.
+second of all of them and how many times those of the first group this is: above 1, several seeds at
+once finish sooner than one after the other. On the CPU the runs share its cores.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from benchmarks.measuring import Side
+from benchmarks.measuring import Side, cores, prepare
 from benchmarks.training import TITLES, WARM_UP, Trainer
 from config.model_config import make_config
 from utils.device import Device, choose_device
@@ -27,18 +26,16 @@ from utils.device import Device, choose_device
 
 def steps_of_a_run(device: Device, ftcl: bool, steps: int, runs: int) -> Callable[[], None]:
     """One of `runs` runs; the work of a round is so many steps."""
-    if device.torch.type == "cpu":
-        torch.set_num_threads(max(len(os.sched_getaffinity(0)) // runs, 1))
-    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
+    prepare(device)
+    if device.on_cpu:
+        torch.set_num_threads(max(cores() // runs, 1))
     trainer = Trainer(make_config(ftcl=ftcl), device)
     for _ in range(WARM_UP):
         trainer.step()
-    # What is timed must not wait for the device between the parts of a step.
-    trainer.clock.device = Device(torch.device("cpu"), device.precision)
 
     def work() -> None:
         for _ in range(steps):
-            trainer.step()
+            trainer.work()
         device.synchronize()
 
     return work
@@ -69,7 +66,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="default: 5 on the CPU, 200 on CUDA")
     given = parser.parse_args()
     device = choose_device(given.device, "0", given.precision)
-    steps = given.steps or (5 if device.torch.type == "cpu" else 200)
+    steps = given.steps or (5 if device.on_cpu else 200)
     print(f"{device}; torch {torch.__version__}; {steps} steps a run")
     for ftcl, title in TITLES.items():
         rates = {runs: steps_a_second(device, ftcl, steps, runs) for runs in given.runs}

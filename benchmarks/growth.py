@@ -11,7 +11,7 @@ of a plain matrix product or of a plain copy measured in the same run:
 
     a step        the products of the convolution, forward and weight gradient
     scoring       the product of the convolution
-    segments, mAP writing and reading the upsampled sequences of the searched classes once
+    segments, mAP writing and reading the upsampled sequences of the searched classes once (host)
     FSD, LCS      writing and reading the values of the moves and their gradient once
     processes     the step of one process divided by their number; on the CPU each has one thread,
                   on CUDA a device; 250 snippets of 1024 channels
@@ -25,7 +25,6 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -37,11 +36,12 @@ from matplotlib.ticker import ScalarFormatter
 from benchmarks import evaluation, scaling
 from benchmarks.measuring import (
     copy_rate,
+    cores,
     in_own_process,
     matmul_rate,
     median_ms,
     peak_memory,
-    reset_peak_memory,
+    prepare,
 )
 from benchmarks.training import CHANNELS, CLASSES, SNIPPETS, WARM_UP, Trainer, products
 from config.model_config import make_config
@@ -87,8 +87,7 @@ def step_cost(
     device: Device, ftcl: bool, snippets: int, classes: int
 ) -> tuple[float, float | None]:
     """Milliseconds of a training step, and the peak memory."""
-    _prepare(device)
-    reset_peak_memory(device)
+    prepare(device)
     trainer = Trainer(make_config(ftcl=ftcl), device, snippets, classes)
     for _ in range(WARM_UP):
         trainer.step()
@@ -100,19 +99,20 @@ def step_cost(
 
 def scoring_ms(device: Device, videos: int) -> tuple[float, int]:
     """Milliseconds of scoring all videos with the network, and their snippets."""
-    _prepare(device)
+    prepare(device)
     lengths = torch.tensor([v.snippets for v in evaluation.paper_scores()] * (videos // VIDEOS + 1))
     lengths = lengths[:videos]
-    rows = torch.rand(int(lengths.sum()), CHANNELS).to(device.torch)
-    store = FeatureStore(rows, (lengths.cumsum(0) - lengths).to(device.torch), lengths)
+    kind = device.row_type
+    rows = torch.rand(int(lengths.sum()), CHANNELS).to(device.torch, kind)
+    store = FeatureStore(rows, (lengths.cumsum(0) - lengths).to(device.torch), lengths, kind)
     names = [Video(f"v{i}", "test", 1.0, ()) for i in range(videos)]
-    split = Split(names, store.of_type(device.row_type), torch.zeros(videos, CLASSES), {})
+    split = Split(names, store, torch.zeros(videos, CLASSES), {})
     net = ACMNet(CHANNELS, CLASSES).to(device.torch)
     used = int(lengths.clamp(max=SNIPPETS).sum())
     return median_ms(device, lambda: predict(net, split, SNIPPETS, device)), used
 
 
-def evaluation_ms(device: Device, videos: int, classes: int) -> tuple[float, int]:
+def evaluation_ms(videos: int, classes: int) -> tuple[float, int]:
     """Milliseconds of segments and mAP, and the bytes of the upsampled sequences they look at."""
     names = [f"class_{c}" for c in range(classes)]
     random = np.random.default_rng(0)
@@ -125,7 +125,8 @@ def evaluation_ms(device: Device, videos: int, classes: int) -> tuple[float, int
     protocol = Protocol(database, list(database), names, evaluation.TIOU, **evaluation.THRESHOLDS)
     searched = [max(1, int((v.class_scores[:-1] > 0.25).sum())) for v in scores]
     steps = sum(UPSAMPLING * len(v.attention) * n for v, n in zip(scores, searched, strict=True))
-    return median_ms(device, lambda: protocol(scores)), steps * FLOAT64_BYTES
+    host = choose_device("cpu", "0", "fp32")
+    return median_ms(host, lambda: protocol(scores)), steps * FLOAT64_BYTES
 
 
 def alignment_ms(device: Device, name: str, length: int) -> float:
@@ -149,18 +150,23 @@ class Table:
     def __init__(self, devices: list[Device]) -> None:
         self.points: list[Point] = []
         self.devices = devices
-        self.flops = {device.precision: matmul_rate(device) for device in devices}
+        self.flops = {}
+        for device in reversed(devices):  # the first one's settings stay
+            prepare(device)
+            self.flops[device.precision] = matmul_rate(device)
         self.bytes_a_second = copy_rate(devices[0])
-        rates = ", ".join(f"{p} {rate / 1e9:,.0f} GFLOP/s" for p, rate in self.flops.items())
+        self.bytes_of_host = copy_rate(choose_device("cpu", "0", "fp32"))
+        rates = ", ".join(
+            f"{d.precision} {self.flops[d.precision] / 1e9:,.0f} GFLOP/s" for d in devices
+        )
         self.title = (
             f"{devices[0]}; torch {torch.__version__}; plain product {rates}; "
             f"plain copy {self.bytes_a_second / 1e9:.1f} GB/s (read and written)"
         )
         print(self.title)
 
-    def add(self, *values: Any) -> None:
-        """A point."""
-        point = Point(*values)
+    def add(self, point: Point) -> None:
+        """One more."""
         self.points.append(point)
         print(
             f"{point.over:12} {point.size:6d}  {point.what:20} {point.ms:10.2f} ms"
@@ -173,46 +179,50 @@ class Table:
         name = "FTCL-Net" if ftcl else "ACM-Net"
         floor = products(make_config(ftcl=ftcl), shape[0]) / self.flops[device.precision] * 1e3
         ms, peak = in_own_process(step_cost, device, ftcl, *shape)
-        self.add(over, f"{name} step, {device.precision}", size, ms, floor, peak)
+        self.add(Point(over, f"{name} step, {device.precision}", size, ms, floor, peak))
 
-    def copy_floor(self, size: float) -> float:
-        """Milliseconds of reading and writing so many bytes once."""
-        return 2e3 * size / self.bytes_a_second
+    def add_evaluation(self, over: str, size: int, videos: int, classes: int) -> None:
+        """Segments and mAP, which the host computes."""
+        ms, read = evaluation_ms(videos, classes)
+        self.add(Point(over, "segments, mAP", size, ms, 2e3 * read / self.bytes_of_host))
 
     def over_snippets(self) -> None:
+        """Steps of both stages, in each precision."""
         for device in self.devices:
             for ftcl in (False, True):
                 for snippets in (94, 188, 375, 750, 1500):
                     self.add_step("snippets", snippets, device, ftcl, snippets, CLASSES)
 
     def over_classes(self) -> None:
+        """A step, and the evaluation."""
         for classes in (20, 50, 100, 200):
             self.add_step("classes", classes, self.devices[0], False, SNIPPETS, classes)
         for classes in (20, 50, 100, 200):
-            ms, size = evaluation_ms(self.devices[0], VIDEOS, classes)
-            self.add("classes", "segments, mAP", classes, ms, self.copy_floor(size))
+            self.add_evaluation("classes", classes, VIDEOS, classes)
 
     def over_videos(self) -> None:
+        """Both halves of an evaluation."""
         device = self.devices[0]
         for videos in (50, 105, 210, 420):
             ms, used = in_own_process(scoring_ms, device, videos)
             floor = 2e3 * used * CHANNELS * CHANNELS * 3 / self.flops[device.precision]
-            self.add("test videos", f"scoring, {device.precision}", videos, ms, floor)
+            self.add(Point("test videos", f"scoring, {device.precision}", videos, ms, floor))
         for videos in (50, 105, 210, 420, 840):
-            ms, size = evaluation_ms(device, videos, CLASSES)
-            self.add("test videos", "segments, mAP", videos, ms, self.copy_floor(size))
+            self.add_evaluation("test videos", videos, videos, CLASSES)
 
     def over_candidates(self) -> None:
+        """Both alignments, forward and backward."""
         for name in ("FSD", "LCS"):
             for length in (5, 10, 20, 30, 60, 120):
                 ms = alignment_ms(self.devices[0], name, length)
                 moves = 3 * PAIRS * length**2 * FLOAT32_BYTES
-                self.add("candidates", name, length, ms, self.copy_floor(2 * moves))
+                floor = 2e3 * 2 * moves / self.bytes_a_second
+                self.add(Point("candidates", name, length, ms, floor))
 
     def over_processes(self) -> None:
+        """Steps of both stages whose batch is shared."""
         device = self.devices[0]
-        on_cpu = device.torch.type == "cpu"
-        most = len(os.sched_getaffinity(0)) if on_cpu else torch.cuda.device_count()
+        most = cores() if device.on_cpu else torch.cuda.device_count()
         flags = ["--device", device.torch.type, "--precision", device.precision]
         flags += ["--snippets", "250", "--channels", "1024"]
         os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started from here on
@@ -220,23 +230,30 @@ class Table:
         for stage, name in enumerate(("ACM-Net", "FTCL-Net")):
             for n, found in runs.items():
                 what = f"{name} step, {device.precision}"
-                self.add("processes", what, n, found[stage]["ms"], runs[1][stage]["ms"] / n)
+                floor = runs[1][stage]["ms"] / n
+                self.add(Point("processes", what, n, found[stage]["ms"], floor))
 
 
 def table(points: list[Point]) -> str:
     """The points as Markdown, a row for each size."""
-    lines = ["| over | size | what | ms | floor, ms | ratio |", "|---|---|---|---|---|---|"]
+    lines = ["| over | size | what | ms | floor, ms | ratio | peak, GiB |", "|---" * 7 + "|"]
     for p in points:
-        ratio = f"{p.ms / p.floor:.2f}" if p.ms < 100 * p.floor else f"{p.ms / p.floor:,.0f}"
-        lines.append(f"| {p.over} | {p.size} | {p.what} | {p.ms:,.2f} | {p.floor:,.3f} | {ratio} |")
+        ratio = f"{p.ms / p.floor:.2f}" if p.ms < 10 * p.floor else f"{p.ms / p.floor:,.0f}"
+        peak = f"{p.peak / 2**30:.2f}" if p.peak else ""
+        lines.append(
+            f"| {p.over} | {p.size} | {p.what} | {p.ms:,.2f} | {p.floor:,.3f} | {ratio} | {peak} |"
+        )
     return "\n".join(lines)
 
 
 def plot(points: list[Point], path: Path, title: str) -> None:
     """A panel for everything that is changed; measured drawn through, floors dashed."""
     overs = list(dict.fromkeys(p.over for p in points))
-    figure, panels = plt.subplots(1, len(overs), figsize=(3.6 * len(overs), 3.4))
-    for panel, over in zip(panels, overs, strict=True):
+    figure, grid = plt.subplots(2, 3, figsize=(11, 7))
+    panels = grid.flatten()
+    for panel in panels[len(overs) :]:
+        panel.axis("off")
+    for panel, over in zip(panels, overs, strict=False):
         for number, what in enumerate(dict.fromkeys(p.what for p in points if p.over == over)):
             chosen = [p for p in points if (p.over, p.what) == (over, what)]
             sizes = [p.size for p in chosen]
@@ -244,22 +261,20 @@ def plot(points: list[Point], path: Path, title: str) -> None:
             panel.plot(sizes, [p.ms for p in chosen], "o-", color=colour, label=what)
             panel.plot(sizes, [p.floor for p in chosen], "--", color=colour, linewidth=1)
         panel.set_xscale("log")
-        panel.set_yscale("log")
+        panel.set_yscale("linear" if over == "processes" else "log")
         panel.set_xticks(sorted({p.size for p in points if p.over == over}))
         panel.xaxis.set_major_formatter(ScalarFormatter())
         panel.minorticks_off()
         panel.tick_params(axis="x", labelsize=7)
         panel.set_xlabel(over)
+        panel.set_ylabel("ms (dashed: floor)", fontsize=8)
         panel.legend(fontsize=7)
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel("ms (dashed: floor)")
+        if over == "processes":
+            panel.set_ylim(bottom=0)
     figure.suptitle(title, fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-
-
-def _prepare(device: Device) -> None:
-    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
 
 
 def main() -> None:
@@ -269,6 +284,12 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", help="default: fp32 or tf32, and bf16")
     parser.add_argument("--document", type=Path, help="Markdown file with the marks")
     given = parser.parse_args()
+    before, after = "", ""
+    if given.document:
+        before, begin, rest = given.document.read_text().partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not (begin and end):
+            parser.error(f"{given.document} has not both marks, {BEGIN} and {END}")
     names = given.precisions or ["auto", "bf16"]
     devices = [choose_device(given.device, "0", name) for name in names]
     measured = Table(devices)
@@ -280,8 +301,6 @@ def main() -> None:
     text = f"{measured.title}\n\n{table(measured.points)}"
     print(text)
     if given.document:
-        before, _, rest = given.document.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
         given.document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
         plot(measured.points, given.document.with_name("growth.png"), str(devices[0]))
 

@@ -2,17 +2,31 @@
 
 import ctypes
 import multiprocessing
+import os
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from utils.device import Device
+from utils.device import Device, choose_device
+
+
+def prepare(device: Device) -> None:
+    """Sets this process up as the program does before it trains."""
+    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
+    device.keep_freed_memory()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Clock:
@@ -48,7 +62,7 @@ def median_ms(device: Device, run: Callable[[], object], least: float = 0.5) -> 
 
 def matmul_rate(device: Device) -> float:
     """Floating-point operations a second of a plain matrix product in the device's precision."""
-    size = 8192 if device.torch.type == "cuda" else 4096
+    size = 4096 if device.on_cpu else 8192
     x, y = (torch.randn(size, size, device=device.torch).to(device.row_type) for _ in range(2))
     result = torch.empty_like(x)
     clock = Clock(device)
@@ -70,27 +84,29 @@ def copy_rate(device: Device) -> float:
 
 
 def peak_memory(device: Device) -> float | None:
-    """Highest bytes since `reset_peak_memory`: of the process, or of torch on CUDA."""
-    if device.torch.type == "cuda":
+    """Highest bytes so far, since `reset_peak_memory` if it was called: of the process, or of torch
+    on a GPU; None where the system does not tell."""
+    if not device.on_cpu:
         return torch.cuda.max_memory_allocated(device.torch)
-    return resident_bytes("VmHWM")
+    return _resident_bytes("VmHWM")
 
 
 def reset_peak_memory(device: Device) -> float | None:
-    """Makes the present use the peak, after giving back what is free; returns that use."""
-    if device.torch.type == "cuda":
-        torch.cuda.synchronize(device.torch)
+    """Makes the present use the peak, after giving back what is free; returns its bytes."""
+    if not device.on_cpu:
+        device.synchronize()
         torch.cuda.reset_peak_memory_stats(device.torch)
         return torch.cuda.memory_allocated(device.torch)
     reset = Path("/proc/self/clear_refs")
     if not reset.exists():  # not Linux
         return None
-    ctypes.CDLL(None).malloc_trim(0)
+    with suppress(AttributeError):  # glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
     reset.write_text("5")
-    return resident_bytes("VmRSS")
+    return _resident_bytes("VmRSS")
 
 
-def resident_bytes(field: str) -> float | None:
+def _resident_bytes(field: str) -> float | None:
     """VmRSS or VmHWM of this process; None where the system is not Linux."""
     status = Path("/proc/self/status")
     if not status.exists():

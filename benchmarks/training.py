@@ -5,21 +5,23 @@
 
 Random features and weights of the full size: 16 videos (ACM-Net) or 16 pairs (FTCL-Net) of 750
 snippets of 2048 channels. For each precision: the rate that a plain matrix product reaches, the
-median milliseconds of each part of a step and its share, the peak memory, and the floor: what the
-products of the temporal convolution (forward, and the gradient of its weights) would take at that
-rate. Rows of `contrasts` are also in `losses` or `backward`: they are timed again by themselves,
-with the graph cut at the embedding.
+median milliseconds of a step, the peak memory, and the floor: what the products of the temporal
+convolution (forward, and the gradient of its weights) would take at that rate. Then, of other steps
+that wait for the device after each part, the median of each part and its share. Rows of `contrasts`
+are also in `losses` or `backward`: they are timed again by themselves, with the graph cut at the
+embedding.
 
 Then the step of `tests/training_twin.py`, in the manner of the released code: first its losses and
 gradients are compared with ours without dropout, then both take steps in turns, each in a process
 of its own. It runs in float32 (tf32 on CUDA) and, on the CPU, once as a process starts and once
-with the memory of the process kept as our program does.
+with freed memory kept, as our program does.
 """
 
 import argparse
 import statistics
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -33,22 +35,22 @@ from benchmarks.measuring import (
     in_own_process,
     matmul_rate,
     peak_memory,
-    reset_peak_memory,
+    prepare,
 )
 from config.model_config import Config, make_config
 from dataset.features import FeatureStore
 from models.acmnet import ACMNet, ACMOutput
 from models.contrast import difference_of_means, fsd_scores, halves, lcs_scores, same_class
-from models.ftclnet import FTCLNet, action_candidates, background_candidates, take
+from models.ftclnet import FTCLNet, Sequence, action_candidates, background_candidates, take
 from models.losses import weighted_sum
 from stages import loss_weights, make_criterion, make_optimizer
 from tests.training_twin import SlowNet, slow_acm_losses, slow_ftcl_losses
 from utils.device import Device, choose_device
-from utils.memory import keep_freed_memory
 
 SNIPPETS, CHANNELS, CLASSES, PROJECTED = 750, 2048, 20, 1024
 STORED_VIDEOS, WARM_UP = 40, 3  # enough rows not to stay in a cache
 PARTS = ("rows", "forward", "losses", "backward", "optimizer")
+PRECISIONS = {True: ("fp32", "bf16"), False: ("fp32", "tf32", "bf16")}  # on the CPU, or not
 TITLES = {False: "ACM-Net, 16 videos", True: "FTCL-Net, 16 pairs"}
 
 
@@ -61,10 +63,11 @@ class Trainer:
         torch.manual_seed(0)
         self.config, self.device = config, device
         self.count = config.batch_size * (2 if config.ftcl else 1)
-        rows = torch.rand(STORED_VIDEOS * snippets, CHANNELS, device=device.torch)
+        kind = device.row_type
+        rows = torch.rand(STORED_VIDEOS * snippets, CHANNELS, device=device.torch).to(kind)
         lengths = torch.full((STORED_VIDEOS,), snippets)
         first = (lengths.cumsum(0) - lengths).to(device.torch)
-        self.store = FeatureStore(rows, first, lengths).of_type(device.row_type)
+        self.store = FeatureStore(rows, first, lengths, kind)
         self.index = torch.arange(snippets, device=device.torch).expand(self.count, -1)
         labels = torch.eye(classes, device=device.torch)
         self.labels = labels[torch.arange(self.count, device=device.torch) % 2]
@@ -74,18 +77,23 @@ class Trainer:
         self.criterion = make_criterion(config)
         self.weights = loss_weights(config)
         self.clock = Clock(device)
-        self.output: ACMOutput
+        self.in_parts = False
+        self.output: ACMOutput | None = None
         self.forward = net.forward
         net.forward = self._timed_forward  # type: ignore[method-assign]
 
+    def _part(self, name: str) -> AbstractContextManager[None]:
+        return self.clock.part(name) if self.in_parts else nullcontext()
+
     def _timed_forward(self, features: Tensor, lengths: Tensor | None = None) -> ACMOutput:
-        with self.clock.part("forward"):
-            self.output = self.forward(features, lengths)
-        return self.output
+        with self._part("forward"):
+            output: ACMOutput = self.forward(features, lengths)
+        self.output = output if self.in_parts and self.config.ftcl else None
+        return output
 
     def features(self) -> Tensor:
         """The rows of a batch."""
-        videos = torch.randint(STORED_VIDEOS, (self.count,)).to(self.device.torch)
+        videos = torch.randint(STORED_VIDEOS, (self.count,), device=self.device.torch)
         return self.store.gather(videos, self.index)
 
     def losses(self, features: Tensor) -> dict[str, Tensor]:
@@ -94,25 +102,38 @@ class Trainer:
             return self.criterion(self.net, features, self.labels, self.index).losses
 
     def step(self) -> float:
-        """One step; returns its milliseconds."""
-        clock = self.clock
-        with clock.part("step"):
-            with clock.part("rows"):
-                features = self.features()
-            with clock.part("forward and losses"):
-                total = weighted_sum(self.losses(features), self.weights)
-            with clock.part("backward"):
-                self.optimizer.zero_grad()
-                total.backward()
-            with clock.part("optimizer"):
-                self.optimizer.step()
-        losses = clock.times["forward and losses"][-1] - clock.times["forward"][-1]
-        clock.times["losses"].append(losses)
-        return clock.times["step"][-1]
+        """One step, which waits for the device at its end; returns its milliseconds."""
+        with self.clock.part("step"):
+            self.work()
+        return self.clock.times["step"][-1]
+
+    def step_in_parts(self) -> None:
+        """One step that waits for the device after each part."""
+        self.in_parts = True
+        with self.clock.part("step in parts"):
+            self.work()
+        self.in_parts = False
+        times = self.clock.times
+        times["losses"].append(times["forward and losses"][-1] - times["forward"][-1])
+        if self.config.ftcl:
+            self.contrasts()
+
+    def work(self) -> None:
+        """What a step of `engine.train_one_epoch` does, but for its check of what is not finite."""
+        with self._part("rows"):
+            features = self.features()
+        with self._part("forward and losses"):
+            total = weighted_sum(self.losses(features), self.weights)
+        with self._part("backward"):
+            self.optimizer.zero_grad()
+            total.backward()
+        with self._part("optimizer"):
+            self.optimizer.step()
 
     def contrasts(self) -> None:
         """Times each piece of the contrasts by itself, forward and backward."""
         assert isinstance(self.net, FTCLNet)
+        assert self.output is not None
         config, clock = self.config, self.clock
         embedding = self.output.embedding.detach().requires_grad_()
         output = self.output._replace(embedding=embedding, attention=self.output.attention.detach())
@@ -127,13 +148,17 @@ class Trainer:
                 )
             with clock.part("contrasts: FSD"):
                 first, second = halves(self.net.project(action))
-                self.net.project(background)
-                fsd = difference_of_means(fsd_scores(first, second, config.gamma), positive)
+                _, other = halves(self.net.project(background))
+                partner = second.snippets.where(positive[:, None, None], other.snippets)
+                scores = fsd_scores(first, Sequence(partner, second.lengths), config.gamma)
+                fsd = difference_of_means(scores, positive)
             with clock.part("contrasts: LCS"):
-                scores = lcs_scores(*halves(lcs), config.thres).score
-                lcs_loss = difference_of_means(scores, positive)
+                lcs_loss = difference_of_means(
+                    lcs_scores(*halves(lcs), config.thres).score, positive
+                )
         with clock.part("contrasts: backward"):
             torch.autograd.grad(fsd + lcs_loss, embedding)
+        self.output = None
 
 
 class SlowTrainer:
@@ -143,7 +168,10 @@ class SlowTrainer:
         self.ours = ours
         self.net = SlowNet(CHANNELS, CLASSES, ours.config.dropout, PROJECTED)
         self.net = self.net.to(ours.device.torch).train()
-        self.optimizer = torch.optim.Adam(self.net.parameters(), ours.config.lr, foreach=False)
+        betas = (ours.config.adam_beta1, ours.config.adam_beta2)
+        self.optimizer = torch.optim.Adam(
+            self.net.parameters(), ours.config.lr, betas, weight_decay=ours.config.weight_decay
+        )
         self.clock = Clock(ours.device)
 
     def losses(self, features: Tensor) -> dict[str, Tensor]:
@@ -166,8 +194,8 @@ class SlowTrainer:
 
 
 def measure(device: Device, ftcl: bool, steps: int, compiled: bool) -> tuple[Clock, float | None]:
-    """Parts of our step and the peak memory."""
-    _prepare(device)
+    """Our step and its parts, and the peak memory."""
+    prepare(device)
     trainer = Trainer(make_config(ftcl=ftcl), device)
     if compiled:
         trainer.forward = torch.compile(trainer.forward)
@@ -176,30 +204,29 @@ def measure(device: Device, ftcl: bool, steps: int, compiled: bool) -> tuple[Clo
     trainer.clock.times.clear()
     for _ in range(steps):
         trainer.step()
-        if ftcl:
-            trainer.contrasts()
     peak = peak_memory(device)
-    trainer.clock.device = device
+    for _ in range(steps):
+        trainer.step_in_parts()
     return trainer.clock, peak
 
 
 def our_side(device: Device, ftcl: bool) -> Callable[[], float]:
     """Our step, for timing in turns."""
-    _prepare(device)
+    prepare(device)
     return Trainer(make_config(ftcl=ftcl), device).step
 
 
 def slow_side(device: Device, ftcl: bool, keep: bool) -> Callable[[], float]:
     """The plain step, for timing in turns."""
-    _prepare(device)
-    if not keep:
-        keep_freed_memory(False)
+    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
+    if keep:
+        device.keep_freed_memory()
     return SlowTrainer(Trainer(make_config(ftcl=ftcl), device)).step
 
 
 def check(device: Device, ftcl: bool) -> None:
     """Compares losses and gradients of both forms, without dropout."""
-    _prepare(device)
+    prepare(device)
     config = make_config(ftcl=ftcl, dropout=0.0)
     ours = Trainer(config, device)
     ours.net.eval()
@@ -230,7 +257,7 @@ def compare(device: Device, ftcl: bool, rounds: int) -> None:
     print(f"\n{TITLES[ftcl]}: losses and gradients equal those of the plain form")
     sides = {"ours": Side(our_side, device, ftcl)}
     sides["plain form"] = Side(slow_side, device, ftcl, False)
-    if device.torch.type == "cpu":
+    if device.on_cpu:
         sides["plain form, memory kept"] = Side(slow_side, device, ftcl, True)
     times: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(WARM_UP + rounds):
@@ -253,24 +280,19 @@ def report(title: str, clock: Clock, floor: float, peak: float | None) -> None:
         f"\n{title}: {whole:.1f} ms a step; floor {floor:.1f} ms, {whole / floor:.2f} x; {memory}"
     )
     contrasts = [name for name in clock.times if name.startswith("contrasts")]
+    in_parts = clock.median("step in parts")
     for name in [*PARTS, *contrasts]:
         median = clock.median(name)
-        print(f"  {name:24} {median:9.2f} ms  {100 * median / whole:5.1f} %")
+        print(f"  {name:24} {median:9.2f} ms  {100 * median / in_parts:5.1f} %")
     if contrasts:
         total = sum(map(clock.median, contrasts))
-        print(f"  {'contrasts, together':24} {total:9.2f} ms  {100 * total / whole:5.1f} %")
+        print(f"  {'contrasts, together':24} {total:9.2f} ms  {100 * total / in_parts:5.1f} %")
 
 
 def products(config: Config, snippets: int = SNIPPETS) -> int:
     """Operations of the convolution in a step: forward, and the gradient of its weights."""
     rows = config.batch_size * (2 if config.ftcl else 1) * snippets
     return 2 * (2 * rows * CHANNELS * CHANNELS * 3)
-
-
-def _prepare(device: Device) -> None:
-    """Sets this process up as the program does."""
-    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
-    reset_peak_memory(device)
 
 
 def main() -> None:
@@ -283,10 +305,9 @@ def main() -> None:
     parser.add_argument("--without_twin", action="store_true")
     given = parser.parse_args()
     device = choose_device(given.device, "0", "auto")
-    on_cpu = device.torch.type == "cpu"
     print(f"{device}; torch {torch.__version__}; {SNIPPETS} snippets of {CHANNELS} channels")
     steps: dict[tuple[str, bool], float] = {}
-    for precision in given.precisions or (["fp32", "bf16"] if on_cpu else ["fp32", "tf32", "bf16"]):
+    for precision in given.precisions or PRECISIONS[device.on_cpu]:
         device = choose_device(given.device, "0", precision)
         rate = matmul_rate(device)
         print(f"\n{precision}: plain matrix product {rate / 1e9:,.0f} GFLOP/s")

@@ -57,7 +57,7 @@ class Config:
     ftcl: bool = run(False, "train FTCL-Net (second stage) instead of ACM-Net")
     device: str = run("auto", "where to compute; auto is CUDA when there is one", choices=("auto", "cpu", "cuda"))
     gpu: str = run("0", "number of the CUDA device, as nvidia-smi counts; unused without CUDA and under torchrun, where each process has its own", metavar="N")
-    precision: str = run("auto", "arithmetic of the matrix products; auto is tf32 on CUDA, fp32 on the CPU", choices=("auto", "fp32", "tf32", "bf16"))
+    precision: str = run("auto", "arithmetic of the matrix products; bf16 also keeps features and embeddings in bfloat16; auto is tf32 on CUDA, fp32 on the CPU", choices=("auto", "fp32", "tf32", "bf16"))
     deterministic: bool = run(False, "same bits in every run on CUDA too (slower); the CPU always gives them")
     resume: bool = run(False, "go on with the run in the folder from its latest checkpoint")
     force: bool = run(False, "with --resume: go on although settings or data differ from the run's")

@@ -49,11 +49,6 @@ class FeatureStore:
         """The same rows on another device."""
         return replace(self, rows=self.rows.to(device), first=self.first.to(device))
 
-    def of_type(self, row_type: torch.dtype) -> "FeatureStore":
-        """The same rows, gathered as this type; bfloat16 is rounded once, here."""
-        rows = self.rows.bfloat16() if row_type == torch.bfloat16 else self.rows
-        return replace(self, rows=rows, row_type=row_type)
-
     def gather(self, videos: Tensor, rows: Tensor) -> Tensor:
         """The chosen rows of the chosen videos.
 
@@ -96,10 +91,6 @@ class MappedStore:
         """The same rows, gathered onto another device."""
         return replace(self, device=device)
 
-    def of_type(self, row_type: torch.dtype) -> "MappedStore":
-        """The same rows, gathered as this type."""
-        return replace(self, row_type=row_type)
-
     def gather(self, videos: Tensor, rows: Tensor) -> Tensor:
         """Does what `FeatureStore.gather` does, reading no more than these rows.
 
@@ -124,9 +115,10 @@ class MappedStore:
 Features: TypeAlias = FeatureStore | MappedStore
 
 
-def memory_of(files: Sequence[FeatureFile]) -> int:
-    """Bytes of the rows of a split in memory."""
-    return sum(rows * width for rows, width in (f.shape for f in files)) * _kind(files).itemsize
+def memory_of(files: Sequence[FeatureFile], row_type: torch.dtype = torch.float32) -> int:
+    """Bytes of the rows of a split in memory, if they are gathered as this type."""
+    values = sum(rows * width for rows, width in (f.shape for f in files))
+    return values * _kept_type(files, row_type).itemsize
 
 
 def read_features(
@@ -136,6 +128,7 @@ def read_features(
     problems: Problems,
     seen: Callable[[memoryview], object],
     progress: Callable[[], object],
+    row_type: torch.dtype = torch.float32,
 ) -> Features:
     """Reads all rows of a split once and checks every value, a few blocks of rows at a time.
 
@@ -147,19 +140,27 @@ def read_features(
         seen: is called with all rows, (n, D) at a time, in order; float16 if all files are, else
             float32.
         progress: is called once a file.
+        row_type: of gathered rows, float32 or bfloat16; as bfloat16 they are kept so, too.
     """
     kind = _kind(files)
     lengths = torch.tensor([file.shape[0] for file in files], dtype=torch.int64)
     first = lengths.cumsum(0) - lengths
-    kept = np.empty((int(lengths.sum()), files[0].shape[1]), kind) if resident else None
+    kept = None
+    if resident:
+        size = (int(lengths.sum()), files[0].shape[1])
+        kept = torch.empty(size, dtype=_kept_type(files, row_type))
 
     def read(number: int, start: int, stop: int) -> tuple[NDArray[np.floating], str]:
         file, begin = files[number], int(first[number])
-        if kept is None:
+        place = None if kept is None else kept[begin + start : begin + stop]
+        if place is None or place.dtype == torch.bfloat16:  # which numpy does not have
             block: NDArray[np.floating] = np.empty((stop - start, file.shape[1]), kind)
         else:
-            block = kept[begin + start : begin + stop]
-        return block, _fill(block, file, start)
+            block = place.numpy()
+        problem = _fill(block, file, start)
+        if place is not None and place.dtype == torch.bfloat16:
+            place.copy_(torch.from_numpy(block))
+        return block, problem
 
     bad: dict[int, str] = {}  # the first problem of each file
     with ThreadPoolExecutor(workers) as pool:
@@ -173,14 +174,21 @@ def read_features(
     for message in bad.values():
         problems.add(message)
     if kept is None:
-        dtype = torch.float16 if kind == np.float16 else torch.float32
-        return MappedStore(files, dtype, lengths, workers, torch.device("cpu"))
-    return FeatureStore(torch.from_numpy(kept), first, lengths)
+        dtype = _kept_type(files, torch.float32)
+        return MappedStore(files, dtype, lengths, workers, torch.device("cpu"), row_type)
+    return FeatureStore(kept, first, lengths, row_type)
 
 
 def _kind(files: Sequence[FeatureFile]) -> np.dtype[Any]:
-    """Of the rows of a split in memory: float16 only if all files are."""
+    """Of the rows of a split as they are read: float16 only if all files are."""
     return np.dtype(np.float16 if all(f.dtype.itemsize == 2 for f in files) else np.float32)
+
+
+def _kept_type(files: Sequence[FeatureFile], row_type: torch.dtype) -> torch.dtype:
+    """Of the rows of a split in memory, if they are gathered as `row_type`."""
+    if row_type == torch.bfloat16:
+        return row_type
+    return torch.float16 if _kind(files) == np.float16 else torch.float32
 
 
 def _blocks(files: Sequence[FeatureFile]) -> Iterator[tuple[int, int, int]]:

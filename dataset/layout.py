@@ -50,10 +50,6 @@ class Split:
         """The same split with its tensors on another device."""
         return replace(self, features=self.features.to(device), labels=self.labels.to(device))
 
-    def of_type(self, row_type: torch.dtype) -> "Split":
-        """The same split with features of another type."""
-        return replace(self, features=self.features.of_type(row_type))
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -87,11 +83,6 @@ class Dataset:
         splits = {name: split.to(device) for name, split in self.splits.items()}
         return replace(self, splits=splits)
 
-    def of_type(self, row_type: torch.dtype) -> "Dataset":
-        """The same data with features of another type."""
-        splits = {name: split.of_type(row_type) for name, split in self.splits.items()}
-        return replace(self, splits=splits)
-
 
 def read_dataset(
     folder: Path,
@@ -101,6 +92,7 @@ def read_dataset(
     snippet_seconds: float,
     workers: int = 4,
     memory_budget: float = math.inf,
+    row_type: torch.dtype = torch.float32,
 ) -> Dataset:
     """Reads a data directory, checking every file, with a progress bar.
 
@@ -116,6 +108,7 @@ def read_dataset(
         workers: threads that read feature files.
         memory_budget: bytes that the features of all splits together may take in memory; if they
             need more, rows are read from the files when they are wanted.
+        row_type: of the rows that a batch gets, float32 or bfloat16.
 
     Raises:
         UserError: listing all problems of all files together.
@@ -134,11 +127,14 @@ def read_dataset(
     _check_names(names, database, classes, problems)
     files = {s: find_features(folder / s, names[s], problems) for s in splits}
     _check_widths(files, problems)
-    size = sum(map(memory_of, files.values()))
+    size = sum(memory_of(found, row_type) for found in files.values())
     resident = size <= memory_budget and not problems.messages
     total = sum(map(len, files.values()))
     with tqdm(total=total, desc="reading features", unit="file", disable=not total) as bar:
-        stores = {s: _read_store(files[s], resident, workers, problems, bar.update) for s in splits}
+        stores = {
+            s: _read_store(files[s], resident, workers, problems, bar.update, row_type)
+            for s in splits
+        }
     problems.raise_if_any(f"data directory {folder}")
 
     where = "in memory" if resident else "read from the files while computing"
@@ -199,12 +195,13 @@ def _read_store(
     workers: int,
     problems: Problems,
     progress: Callable[[], object],
+    row_type: torch.dtype,
 ) -> tuple[Features, dict[str, int | str]]:
     """The features of a split and their fingerprint."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.path.stem} {file.shape[0]}\n".encode())
-    features = read_features(files, resident, workers, problems, digest.update, progress)
+    features = read_features(files, resident, workers, problems, digest.update, progress, row_type)
     rows = int(features.lengths.sum())
     return features, {"videos": len(files), "rows": rows, "sha256": digest.hexdigest()}
 

@@ -17,10 +17,10 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         """Zeros each element with probability p in training and scales the others; same shape."""
         kept = round((1 - self.p) * LEVELS)
-        if not self.training or x.device.type != "cpu" or not 0 < kept < LEVELS:
+        if not self.training or not x.is_cpu or not 0 < kept < LEVELS:
             return super().forward(x)
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)
         # A comparison that writes numbers: a mask of booleans takes far longer to multiply with.
-        mask = torch.lt(bits, kept - LEVELS // 2, out=torch.empty_like(x, requires_grad=False))
+        mask = torch.lt(bits, kept - LEVELS // 2, out=torch.empty_like(x))
         return x * mask.mul_(LEVELS / kept)

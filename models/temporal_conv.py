@@ -22,10 +22,16 @@ class TemporalConv(nn.Conv1d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, I) -> (B, T, O); in bfloat16 under such autocast."""
+        """(B, T, I) -> (B, T, O), B >= 1; in bfloat16 under such autocast.
+
+        Raises:
+            ValueError: if the input has another type than the weights, without autocast.
+        """
         kind = x.device.type
         if torch.is_autocast_enabled(kind):
             x = x.to(torch.get_autocast_dtype(kind))
+        elif x.dtype != self.weight.dtype:
+            raise ValueError(f"the input is {x.dtype}, the weights are {self.weight.dtype}")
         result: Tensor = _TapProducts.apply(x, self.weight, self.bias)
         return result
 
@@ -87,7 +93,7 @@ def _transposed(x: Tensor) -> Tensor:
 
     Those in bfloat16 on the CPU take twice as long if they transpose a matrix themselves.
     """
-    if x.dtype != torch.bfloat16 or x.device.type != "cpu":
+    if x.dtype != torch.bfloat16 or not x.is_cpu:
         return x.T
     result = x.new_empty(x.shape[1], x.shape[0])
     for start in range(0, len(x), TRANSPOSED_ROWS):

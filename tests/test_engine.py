@@ -18,16 +18,25 @@ from models.criteria import ACMCriterion, Terms
 from models.ftclnet import FTCLNet
 from stages import loss_weights, make_batches, make_criterion, make_optimizer, try_step
 from tests.data_folder import make_data
-from utils.device import choose_device
+from utils.device import Device, choose_device
 from utils.errors import UserError
 
 CPU = choose_device("cpu", "0", "fp32")
 
 
 @pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Split]:
-    folder = make_data(tmp_path_factory.mktemp("data") / "d", train=9, test=7)
-    return read_dataset(folder, THUMOS14, snippet_seconds=0.64).splits
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_data(tmp_path_factory.mktemp("data") / "d", train=9, test=7)
+
+
+@pytest.fixture(scope="module")
+def splits(folder: Path) -> dict[str, Split]:
+    return read_splits(folder, CPU)
+
+
+def read_splits(folder: Path, device: Device) -> dict[str, Split]:
+    data = read_dataset(folder, THUMOS14, snippet_seconds=0.64, row_type=device.row_type)
+    return data.splits
 
 
 class Trainer:
@@ -168,12 +177,12 @@ def test_prediction_in_batches_equals_one_video_at_a_time(
         torch.testing.assert_close(torch.from_numpy(score.class_scores), expected)
 
 
-def test_bfloat16_trains_as_float32_does_to_its_digits(splits: dict[str, Split]) -> None:
+def test_bfloat16_trains_as_float32_does_to_its_digits(folder: Path) -> None:
     """Losses of twenty steps without dropout; float32 and bfloat16 have 24 and 8 bits."""
 
     def losses(precision: str) -> list[float]:
         device = choose_device("cpu", "0", precision)
-        split = splits["train"].of_type(device.row_type)
+        split = read_splits(folder, device)["train"]
         torch.manual_seed(0)
         config = make_config(lr=1e-3, num_snippets=20, batch_size=3)
         net = ACMNet(16, 20, dropout=0.0)
@@ -197,11 +206,9 @@ def test_bfloat16_trains_as_float32_does_to_its_digits(splits: dict[str, Split])
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("ftcl", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
-def test_a_training_step_never_waits_for_the_gpu(
-    splits: dict[str, Split], precision: str, ftcl: bool
-) -> None:
+def test_a_training_step_never_waits_for_the_gpu(folder: Path, precision: str, ftcl: bool) -> None:
     device = choose_device("cuda", "0", precision)
-    split = splits["train"].of_type(device.row_type).to(device.torch)
+    split = read_splits(folder, device)["train"].to(device.torch)
     config = make_config(ftcl=ftcl, num_snippets=20, batch_size=3, fc_dim=8)
     net = (FTCLNet(16, 20, fc_dim=8) if ftcl else ACMNet(16, 20)).to(device.torch)
     optimizer, criterion = make_optimizer(config, net), make_criterion(config)
@@ -241,14 +248,27 @@ def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
             choose_device("cuda", "0", "auto")
 
 
-@pytest.mark.parametrize("found", ["AVX512, AMX bf16", "AVX2"])
+@pytest.mark.parametrize(
+    ("flags", "named", "warned"),
+    [
+        ({"fpu", "amx_bf16", "avx512_bf16"}, "AMX bf16, AVX512 bf16", False),
+        ({"fp", "bf16"}, "bf16", False),
+        ({"fpu", "avx2"}, "", True),
+        (set(), "", False),  # the system does not say
+    ],
+)
 def test_the_instructions_are_said_and_a_slow_bfloat16_is_warned_of(
-    found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    flags: set[str],
+    named: str,
+    warned: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert torch.backends.cpu.get_cpu_capability() in str(CPU)
-    monkeypatch.setattr("utils.device.instructions", lambda: found)
-    assert f"CPU ({found})" in str(choose_device("cpu", "0", "bf16"))
-    assert ("no instructions for bfloat16" in capsys.readouterr().out) == ("bf16" not in found)
+    monkeypatch.setattr("utils.device._processor_flags", lambda: flags)
+    vectors = torch.backends.cpu.get_cpu_capability()
+    found = str(choose_device("cpu", "0", "bf16"))
+    assert f"CPU ({', '.join([vectors, named]) if named else vectors})" in found
+    assert ("no instructions for bfloat16" in capsys.readouterr().out) == warned
     choose_device("cpu", "0", "fp32")
     assert not capsys.readouterr().out
 

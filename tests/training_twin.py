@@ -79,7 +79,7 @@ class SlowNet(nn.Module):
 
 def slow_acm_losses(output: SlowOutput, labels: Tensor) -> dict[str, Tensor]:
     """The six terms for labels (B, C)."""
-    absent, present = torch.zeros(len(labels), 1), torch.ones(len(labels), 1)
+    absent, present = labels.new_zeros(len(labels), 1), labels.new_ones(len(labels), 1)
     targets = [
         torch.cat([labels, absent], dim=1),
         torch.cat([labels, present], dim=1),
@@ -124,7 +124,8 @@ def slow_ftcl_losses(
         lcs[alike].append(slow_lcs(_cosines(one.lcs[i], other.lcs[i])[None], THRESHOLD)[0])
     for name, scores in (("fsd", fsd), ("lcs", lcs)):
         sides = {alike: torch.stack(found).mean() for alike, found in scores.items() if found}
-        losses[name] = sides.get(False, torch.tensor(0.0)) - sides.get(True, torch.tensor(0.0))
+        none = losses["sparse"].new_zeros(())
+        losses[name] = sides.get(False, none) - sides.get(True, none)
     return losses
 
 

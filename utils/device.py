@@ -17,7 +17,12 @@ from utils.memory import free_memory, keep_freed_memory
 OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
 
 # Flags of Linux for products in bfloat16, the fastest first, and what they are called.
-BFLOAT16_INSTRUCTIONS = {"amx_bf16": "AMX bf16", "avx512_bf16": "AVX512 bf16"}
+BFLOAT16_INSTRUCTIONS = {
+    "amx_bf16": "AMX bf16",
+    "avx512_bf16": "AVX512 bf16",
+    "svebf16": "SVE bf16",
+    "bf16": "bf16",  # of ARM
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,11 @@ class Device:
 
     torch: torch.device
     precision: str
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it is the CPU, whose memory is that of the process."""
+        return self.torch.type == "cpu"
 
     @property
     def row_type(self) -> DType:
@@ -55,6 +65,12 @@ class Device:
         if self.torch.type == "cuda":
             free = min(free, torch.cuda.mem_get_info(self.torch)[0])
         return free / 2
+
+    def keep_freed_memory(self) -> None:
+        """On the CPU, makes the process keep memory that is freed for what is wanted next; for
+        after the data have been read."""
+        if self.on_cpu:
+            keep_freed_memory()
 
     def __str__(self) -> str:
         if self.torch.type == "cuda":
@@ -89,9 +105,8 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
     if device == "cpu" or not torch.cuda.is_available():
         if precision == "tf32":
             raise UserError("--precision tf32 exists only on CUDA; use fp32 or bf16 on the CPU")
-        keep_freed_memory()
-        if precision == "bf16" and "bf16" not in instructions():
-            print("warning: this processor has no instructions for bfloat16, fp32 is faster on it")
+        if precision == "bf16" and has_bfloat16() is False:
+            print("warning: this processor has no instructions for bfloat16; try fp32 for speed")
         return Device(torch.device("cpu"), "fp32" if precision == "auto" else precision)
     if not 0 <= number < torch.cuda.device_count():
         raise UserError(
@@ -112,13 +127,22 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
 
 def instructions() -> str:
     """The instruction sets of the processor that decide how fast matrix products are."""
-    found = [torch.backends.cpu.get_cpu_capability()]
+    flags = _processor_flags()
+    found = [name for flag, name in BFLOAT16_INSTRUCTIONS.items() if flag in flags]
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *found])
+
+
+def has_bfloat16() -> bool | None:
+    """Whether the processor has instructions for products in bfloat16; None if it does not say."""
+    flags = _processor_flags()
+    return bool(flags & BFLOAT16_INSTRUCTIONS.keys()) if flags else None
+
+
+def _processor_flags() -> set[str]:
     try:
-        flags = set(Path("/proc/cpuinfo").read_text().split())
+        return set(Path("/proc/cpuinfo").read_text().split())
     except OSError:  # not Linux
-        flags = set()
-    found += [name for flag, name in BFLOAT16_INSTRUCTIONS.items() if flag in flags]
-    return ", ".join(found)
+        return set()
 
 
 @contextmanager

@@ -42,8 +42,8 @@ class Processes:
         rank: of this process, from 0.
         count: processes on all nodes.
         local_rank: of this process on its node, where the first one is `rank - local_rank`.
-        groups: the one in which objects are exchanged, apart from the tensors of the steps; none
-            once the run has ended.
+        groups: holds the group in which objects are exchanged, apart from the tensors of the
+            steps; empty once the run has ended.
     """
 
     rank: int = 0
@@ -144,6 +144,7 @@ class Processes:
             with self._contact():
                 here = dist.barrier(self.objects, async_op=True)
                 here.wait(PATIENCE if problem else LONGEST_WAIT)
+                del here  # or the traceback of an error would keep it
                 dist.all_gather_object(found, (problem, value), group=self.objects)
         except LostContact:
             if problem:

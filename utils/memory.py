@@ -16,8 +16,8 @@ def free_memory() -> int:
     return min([_free_of_machine(), *_limits()])
 
 
-def keep_freed_memory(keep: bool = True) -> bool:
-    """Makes the C library keep what is freed for the next that is wanted, or not any more.
+def keep_freed_memory() -> bool:
+    """Makes the C library keep freed memory for what is wanted next, until the process ends.
 
     By itself it gives large pieces back to the system at once and takes new ones, which the system
     must first fill with zeros: on a virtual machine that can take as long as half a training step.
@@ -30,9 +30,7 @@ def keep_freed_memory(keep: bool = True) -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library
         return False
-    if keep:
-        return bool(mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, -1))
-    return bool(mallopt(MMAP_MAX, 2**16) and mallopt(TRIM_THRESHOLD, 2**17))  # its defaults
+    return bool(mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, -1))
 
 
 def _free_of_machine() -> int:
