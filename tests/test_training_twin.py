@@ -18,17 +18,21 @@ def gradients(net: torch.nn.Module, losses: dict[str, Tensor]) -> dict[str, Tens
     return {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in net.named_parameters()}
 
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 @pytest.mark.parametrize("ftcl", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_losses_and_gradients_equal_the_slow_ones(seed: int, ftcl: bool) -> None:
+def test_losses_and_gradients_equal_the_slow_ones(seed: int, ftcl: bool, device: str) -> None:
     torch.manual_seed(seed)
     pairs = 5
-    net = FTCLNet(CHANNELS, CLASSES, dropout=0.0, fc_dim=PROJECTED).double()
-    slow = SlowNet(CHANNELS, CLASSES, dropout=0.0, fc_dim=PROJECTED).double()
+    net = FTCLNet(CHANNELS, CLASSES, dropout=0.0, fc_dim=PROJECTED).to(device, torch.float64)
+    slow = SlowNet(CHANNELS, CLASSES, dropout=0.0, fc_dim=PROJECTED).to(device, torch.float64)
     slow.load_state_dict(net.state_dict())
-    features = torch.rand(2 * pairs, SNIPPETS, CHANNELS, dtype=torch.float64)
-    labels = torch.eye(CLASSES, dtype=torch.float64)[torch.tensor([0, 1, 2, 3, 0, 0, 2, 2, 3, 1])]
-    rows = torch.arange(SNIPPETS).expand(2 * pairs, -1)
+    features = torch.rand(2 * pairs, SNIPPETS, CHANNELS, dtype=torch.float64).to(device)
+    labels = torch.eye(CLASSES, dtype=torch.float64)[[0, 1, 2, 3, 0, 0, 2, 2, 3, 1]].to(device)
+    rows = torch.arange(SNIPPETS, device=device).expand(2 * pairs, -1)
     if ftcl:
         criterion: Criterion = FTCLCriterion()
         halves = (labels[:pairs], labels[pairs:])

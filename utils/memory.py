@@ -21,7 +21,7 @@ def keep_freed_memory() -> bool:
 
     By itself it gives large pieces back to the system at once and takes new ones, which the system
     must first fill with zeros: on a virtual machine that can take as long as half a training step.
-    It settles after some steps, at a peak up to a third higher.
+    It settles after some steps, at a peak up to 1.4 times as high.
 
     Returns:
         Whether the C library can do this; glibc (Linux) can.
