@@ -20,7 +20,7 @@ def keep_freed_memory() -> bool:
     """Makes the C library keep freed memory for what is wanted next, until the process ends.
 
     By itself it gives large pieces back to the system at once and takes new ones, which the system
-    must first fill with zeros: on a virtual machine that can take as long as half a training step.
+    must first fill with zeros: on a virtual machine that was a third of a training step.
     It settles after some steps, at a peak up to 1.4 times as high.
 
     Returns:
