@@ -115,7 +115,7 @@ class MappedStore:
 Features: TypeAlias = FeatureStore | MappedStore
 
 
-def memory_of(files: Sequence[FeatureFile], row_type: torch.dtype = torch.float32) -> int:
+def memory_of(files: Sequence[FeatureFile], row_type: torch.dtype) -> int:
     """Bytes of the rows of a split in memory, if they are gathered as this type."""
     values = sum(rows * width for rows, width in (f.shape for f in files))
     return values * _kept_type(files, row_type).itemsize
@@ -152,14 +152,13 @@ def read_features(
 
     def read(number: int, start: int, stop: int) -> tuple[NDArray[np.floating], str]:
         file, begin = files[number], int(first[number])
-        place = None if kept is None else kept[begin + start : begin + stop]
-        if place is None or place.dtype == torch.bfloat16:  # which numpy does not have
-            block: NDArray[np.floating] = np.empty((stop - start, file.shape[1]), kind)
-        else:
-            block = place.numpy()
+        if kept is not None and row_type != torch.bfloat16:
+            block: NDArray[np.floating] = kept[begin + start : begin + stop].numpy()
+            return block, _fill(block, file, start)
+        block = np.empty((stop - start, file.shape[1]), kind)
         problem = _fill(block, file, start)
-        if place is not None and place.dtype == torch.bfloat16:
-            place.copy_(torch.from_numpy(block))
+        if kept is not None:  # in bfloat16, which numpy does not have
+            kept[begin + start : begin + stop] = torch.from_numpy(block)
         return block, problem
 
     bad: dict[int, str] = {}  # the first problem of each file
