@@ -1,10 +1,12 @@
-"""Runs main_thu.py and kills its own process with SIGKILL at a chosen moment.
+"""Runs main_thu.py and sends its own process a signal at a chosen moment.
 
-    python tests/killed_run.py POINT COUNT [flags of main_thu.py]
+    python tests/killed_run.py SIGNAL POINT COUNT [flags of main_thu.py]
 
+SIGNAL: `SIGKILL`, or `SIGINT` for Ctrl-C.
 POINT: `write` (half of a checkpoint is written), `fsync` (all of it, not yet renamed), `rename`
-(just renamed), `metrics` (an epoch is logged, its checkpoint not begun), `step` (inside an epoch).
-COUNT: at the how-manieth time. Of several processes only the main one dies.
+(just renamed), `logged` (the line of an epoch is written), `metrics` (the checkpoint after it is
+not begun), `step` (inside an epoch).
+COUNT: at the how-manieth time. Of several processes only the main one gets the signal.
 """
 
 import os
@@ -25,11 +27,11 @@ from main_thu import main
 
 def kill() -> None:
     if os.environ.get("RANK", "0") == "0":
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[sent])
 
 
 def countdown(count: int, function: Callable[..., Any], before: bool) -> Callable[..., Any]:
-    """The function, but the process dies before or after its count-th call."""
+    """The function, but the signal comes before or after its count-th call."""
     calls = 0
 
     def counted(*arguments: Any, **keywords: Any) -> Any:
@@ -46,7 +48,7 @@ def countdown(count: int, function: Callable[..., Any], before: bool) -> Callabl
 
 
 def half_saved(count: int) -> Callable[..., Any]:
-    """torch.save, but at the count-th call half of the file is written, then the process dies."""
+    """torch.save, but at the count-th call half of the file is written, then the signal comes."""
     calls, save = 0, torch.save
 
     def saved(content: Any, file: Any) -> None:
@@ -62,14 +64,17 @@ def half_saved(count: int) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    point, count = sys.argv[1], int(sys.argv[2])
-    del sys.argv[1:3]
+    sent, point, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    del sys.argv[1:4]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below some shells
     if point == "write":
         torch.save = half_saved(count)
     elif point == "fsync":
         os.fsync = countdown(count, os.fsync, before=False)
     elif point == "rename":
         os.replace = countdown(count, os.replace, before=False)
+    elif point == "logged":
+        utils.run_log.append_line = countdown(count, utils.run_log.append_line, before=False)
     elif point == "metrics":
         utils.run_log.save_checkpoint = countdown(count, utils.run_log.save_checkpoint, before=True)
     elif point == "step":

@@ -224,7 +224,7 @@ def test_an_error_inside_a_step_of_one_process_is_said_and_ends_the_others(
 @pytest.mark.slow
 def test_the_end_of_the_main_process_ends_the_others(data: Path, tmp_path: Path) -> None:
     flags = command(data, tmp_path / "killed", *TRAJECTORIES["acmnet"])
-    done = torchrun(2, "tests/killed_run.py", "step", "14", *flags)
+    done = torchrun(2, "tests/killed_run.py", "SIGKILL", "step", "14", *flags)
     check_killed(done, data, tmp_path / "killed", speaker=1)
 
 

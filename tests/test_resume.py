@@ -15,7 +15,8 @@ import torch
 
 from tests.data_folder import make_data
 from tests.program import run_main
-from utils.checkpoint import read_checkpoint
+from utils import run_log
+from utils.checkpoint import read_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 5
@@ -100,7 +101,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
     data: Path, tmp_path: Path, uninterrupted: dict[str, Path], stage: str, point: str, count: int
 ) -> None:
     folder = tmp_path / "run"
-    killed = ["tests/killed_run.py", point, str(count)]
+    killed = ["tests/killed_run.py", "SIGKILL", point, str(count)]
     finish(start(killed, command(data, folder, stage)), -signal.SIGKILL)
     run(data, folder, stage, "--resume")
     assert_same(folder, uninterrupted[stage])
@@ -142,21 +143,51 @@ def wait_for_lines(process: "subprocess.Popen[str]", folder: Path, lines: int) -
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize(("point", "count"), [("step", 3), ("logged", 2)])
 def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_bits(
-    data: Path, tmp_path: Path, uninterrupted: dict[str, Path]
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path], point: str, count: int
 ) -> None:
+    """In the third epoch, and when the line of the second is written but no checkpoint of it."""
     folder = tmp_path / "run"
     # no checkpoint is due for an hour: what is there after Ctrl-C was saved by it
-    hour = ["--checkpoint_seconds", "3600"]
-    process = start(["main_thu.py"], command(data, folder, "acmnet", *hour))
-    wait_for_lines(process, folder, 2)
-    process.send_signal(signal.SIGINT)
-    printed = finish(process, 130)
+    flags = command(data, folder, "acmnet", "--checkpoint_seconds", "3600")
+    printed = finish(start(["tests/killed_run.py", "SIGINT", point, str(count)], flags), 130)
     assert "--resume" in printed
     assert "Traceback" not in printed
-    assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] >= 2
+    assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] == 2
     run(data, folder, "acmnet", "--resume")
     assert_same(folder, uninterrupted["acmnet"])
+
+
+def test_an_impatient_ctrl_c_does_not_keep_the_run_from_saving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C again and again while the checkpoint of a stopped run is written."""
+
+    def save_and_interrupt(path: Path, content: dict[str, Any]) -> None:
+        signal.raise_signal(signal.SIGINT)
+        save_checkpoint(path, content)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(run_log, "save_checkpoint", save_and_interrupt)
+    log = run_log.RunLog(
+        tmp_path,
+        "THUMOS",
+        {},
+        checkpoint_seconds=3600,
+        wandb_project=None,
+        wandb_group="",
+        wandb_name="",
+    )
+    log.end_epoch(1, {"loss/total": 1.0}, None, {"model_state_dict": {}}, {})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), log:
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert read_checkpoint(tmp_path / "THUMOS_latest.pth")["epoch"] == 1
 
 
 def test_a_finished_run_says_so_and_changes_nothing(

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from utils.checkpoint import read_training_state, save_checkpoint
 from utils.errors import UserError
 from utils.files import append_line, remove_leftovers, write_json, write_text
+from utils.interrupts import interrupts_wait
 from utils.wandb_run import WandbRun
 
 # What may differ between a run and its continuation: it changes no number, or nothing but where.
@@ -138,17 +139,19 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         """Saves the last finished epoch, whatever ended the run, and says where everything is."""
-        self._save_latest()
+        with interrupts_wait():
+            self._save_latest()
+            if kind is KeyboardInterrupt:
+                print(f"stopped; go on with the same command and --resume (run in {self.folder})")
         if self.wandb:
             self.wandb.finish(0 if kind is None else 1)
-        if kind is KeyboardInterrupt:
-            print(f"stopped; go on with the same command and --resume (run in {self.folder})")
         if kind is None:
             print(f"checkpoints and metrics: {self.folder}")
             if self.best["epoch"]:
                 name, score, epoch = self.best["name"], self.best["score"], self.best["epoch"]
                 print(f"best epoch on the test videos: {epoch}, mAP {name} {score:.2f} %")
 
+    @interrupts_wait()  # an epoch that is logged is also kept
     def end_epoch(
         self,
         epoch: int,
