@@ -31,7 +31,8 @@ from stages import (
     make_network,
     make_optimizer,
     make_protocol,
-    open_run,
+    open_log,
+    resume_state,
     try_step,
     warn_of_other_data,
 )
@@ -99,13 +100,14 @@ def train(
     criterion, weights = make_criterion(config), loss_weights(config)
     optimizer = make_optimizer(config, net)
     protocol = make_protocol(config, data)
-    log, state = open_run(config, data, processes)
-    processes.copy_from_main(list(net.state_dict().values()))
     done = config.start_epoch
+    state = resume_state(config, data, processes)
     if state:
         latest = config.run_folder / f"{config.dataset}_latest.pth"
         restore_training(state, latest, net, optimizer, generator, processes.rank)
         done = state["epoch"]
+    log = open_log(config, data, processes, state)
+    processes.copy_from_main(list(net.state_dict().values()))
 
     def with_batch_size(size: int) -> None:
         share = -(-size // processes.count)

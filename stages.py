@@ -139,33 +139,40 @@ def make_protocol(config: Config, data: Dataset) -> Protocol:
     )
 
 
-def open_run(
-    config: Config, data: Dataset, processes: Processes
-) -> tuple[RunLog | None, dict[str, Any] | None]:
-    """The record of the run (in the main process) and, with `--resume`, the state to go on from.
+def resume_state(config: Config, data: Dataset, processes: Processes) -> dict[str, Any] | None:
+    """With `--resume`, the state to go on from, unless the run did not come to a first one.
 
     Raises:
         UserError: if the run cannot be resumed with these settings and data.
     """
-    folder = config.run_folder
-    settings, identity = config.as_dict(), {"data": data.fingerprint}
-    state, log = None, None
-    if config.resume:
-        state = processes.from_main(
-            lambda: read_resume_point(
-                folder, config.dataset, {**settings, **identity}, config.force
-            )
-        )
+    if not config.resume:
+        return None
+    settings = _settings(config, data)
+    state = processes.from_main(
+        lambda: read_resume_point(config.run_folder, config.dataset, settings, config.force)
+    )
     if state and len(state["random"]) != processes.count:
         print(
             f"{len(state['random'])} processes before, {processes.count} now: the run goes on with "
             "other dropout masks than it would have had"
         )
+    return state
+
+
+def open_log(
+    config: Config, data: Dataset, processes: Processes, state: dict[str, Any] | None
+) -> RunLog | None:
+    """The record of the run, in the main process.
+
+    Raises:
+        UserError: if the folder of the run cannot be written.
+    """
+    log = None
     if processes.is_main:
         log = RunLog(
-            folder,
+            config.run_folder,
             config.dataset,
-            {**settings, **identity},
+            _settings(config, data),
             about={**describe_environment(), "processes": processes.count},
             resumed=state,
             resuming=config.resume,
@@ -175,7 +182,12 @@ def open_run(
             wandb_name=config.model_name,
         )
     processes.agree()
-    return log, state
+    return log
+
+
+def _settings(config: Config, data: Dataset) -> dict[str, Any]:
+    """What a run is known by: its settings and its data."""
+    return {**config.as_dict(), "data": data.fingerprint}
 
 
 def warn_of_other_data(checkpoint: dict[str, Any], data: Dataset) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -207,7 +208,9 @@ def test_other_settings_or_data_are_refused_unless_forced(
     assert "epochs: 5 before, 6 now" in printed
     assert "dropout: 0.7 before, 0.5 now" in printed
     other = make_data(tmp_path / "other", train=12, test=7, seed=1)
-    assert "data: {" in run(other, folder, "acmnet", "--resume", status=2)
+    printed = run(other, folder, "acmnet", "--resume", status=2)
+    assert re.search(r"- data test sha256: '\w{64}' before, '\w{64}' now", printed)
+    assert "data test videos" not in printed  # as many as before
     assert "there is no run in" in run(data, tmp_path / "none", "acmnet", "--resume", status=2)
     copy = tmp_path / "copy"
     copy.mkdir()

@@ -58,11 +58,11 @@ def read_resume_point(
             return None
         raise UserError(f"--resume: there is no run in {folder}; start it without --resume")
     checkpoint = read_training_state(path)
-    stored = checkpoint["config"]
+    stored, wanted = _flat(checkpoint["config"]), _flat(config)
     differences = [
-        f"  - {name}: {stored.get(name)!r} before, {config.get(name)!r} now"
-        for name in sorted({*stored, *config} - FREE_TO_DIFFER)
-        if stored.get(name) != config.get(name)
+        f"  - {name}: {stored.get(name)!r} before, {wanted.get(name)!r} now"
+        for name in sorted({*stored, *wanted} - FREE_TO_DIFFER)
+        if stored.get(name) != wanted.get(name)
     ]
     if differences and not force:
         listed = "\n".join(differences)
@@ -224,6 +224,17 @@ class RunLog:
                 "warning: no two snippets were as similar as --thres asks, so the LCS contrast "
                 "teaches nothing; lower --thres or train with --without_lcs"
             )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings within settings by their whole name, such as `data train videos`."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name} ")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
 
 
 def _copied(value: Any) -> Any:

@@ -47,7 +47,7 @@ GENERAL = [
     (r"\(choose from .*\)", "(choose from <names>)"),
     (r"line 1, column \d+", "line 1, column <number>"),
     (r"known are BaseballPitch.*", "known are <classes>"),
-    (r"- data: .*", "- data: <fingerprint> before, <fingerprint> now"),
+    (r"sha256: '.*' before, '.*' now", "sha256: <hash> before, <hash> now"),
     (LONG, "<long name>"),
 ]
 
