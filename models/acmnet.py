@@ -85,26 +85,23 @@ class ACMNet(nn.Module):
         evidence = F.linear(self.channel_dropout(embedding), self.snippet_cls.weight)
         cas_logits = at_least_float32(evidence) * kept + self.snippet_cls.bias  # (B, T, C + 1)
 
-        num_snippets = features.shape[1]
-        if lengths is None:
-            lengths = torch.full((len(features),), num_snippets, device=features.device)
-        outside = torch.arange(num_snippets, device=features.device) >= lengths[:, None]  # (B, T)
-        video_logits, chosen, sizes = [], [], []
+        video_logits, chosen, counts = [], [], []
         for branch, divisor in enumerate(self.topk_divisors):
-            most = max(num_snippets // divisor, 1)
-            counts = (lengths // divisor).clamp(min=1)
+            most = max(features.shape[1] // divisor, 1)
+            padding = None if lengths is None else _padding(lengths, divisor, most, attention)
             branch_attention = attention[..., branch]
             scores = cas_logits * branch_attention[..., None]  # (B, T, C + 1)
-            video_logits.append(_top_mean(scores, outside, most, counts))
-            chosen.append(_top_mask(branch_attention, outside, most, counts))
-            sizes.append(counts)
-        sums = torch.stack(chosen, dim=1).to(embedding) @ embedding  # (B, 3, D)
+            video_logits.append(_top_mean(scores, most, padding))
+            chosen.append(_top_mask(branch_attention, most, padding))
+            counts.append(most if padding is None else padding.counts)
+        sums = at_least_float32(torch.stack(chosen, dim=1).to(embedding) @ embedding)  # (B, 3, D)
+        means = [one / count for one, count in zip(sums.unbind(dim=1), counts, strict=True)]
         return ACMOutput(
             embedding,
             attention,
             cas_logits,
             torch.stack(video_logits, dim=1),
-            at_least_float32(sums) / torch.stack(sizes, dim=1)[..., None],
+            torch.stack(means, dim=1),
         )
 
 
@@ -113,19 +110,40 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _top_mean(scores: Tensor, outside: Tensor, most: int, counts: Tensor) -> Tensor:
-    """Mean of the largest scores of every class: (B, T, C) -> (B, C).
+class _Padding(NamedTuple):
+    """Where the videos of a batch end, for the K best snippets of a branch.
 
-    `counts` (B,) are averaged in each video, `most` is the largest of them.
+    Attributes:
+        outside: (B, T) bool, True beyond a video.
+        counts: (B, 1) int64, how many of the best snippets count in each video; at most K.
+        unused: (B, K) bool, True for the others.
     """
-    scores = scores.masked_fill(outside[..., None], -torch.inf)
-    best = scores.transpose(1, 2).topk(most, dim=-1).values  # (B, C, K)
-    used = torch.arange(most, device=scores.device) < counts[:, None]  # (B, K)
-    return best.masked_fill(~used[:, None], 0).sum(dim=-1) / counts[:, None]
+
+    outside: Tensor
+    counts: Tensor
+    unused: Tensor
 
 
-def _top_mask(scores: Tensor, outside: Tensor, most: int, counts: Tensor) -> Tensor:
-    """(B, T), 1 at the `counts` (B,) snippets of the largest scores (B, T), else 0."""
-    best = scores.masked_fill(outside, -torch.inf).topk(most, dim=-1).indices  # (B, K)
-    used = torch.arange(most, device=scores.device) < counts[:, None]  # (B, K)
-    return torch.zeros_like(scores).scatter_(1, best, used.to(scores.dtype))
+def _padding(lengths: Tensor, divisor: int, most: int, like: Tensor) -> _Padding:
+    """Of videos of these lengths in `like` (B, T, ...)."""
+    snippets, ranks = (torch.arange(n, device=like.device) for n in (like.shape[1], most))
+    counts = (lengths[:, None] // divisor).clamp(min=1)
+    return _Padding(snippets >= lengths[:, None], counts, ranks >= counts)
+
+
+def _top_mean(scores: Tensor, most: int, padding: _Padding | None) -> Tensor:
+    """Mean of the K = `most` largest scores of every class: (B, T, C) -> (B, C)."""
+    scores = scores.transpose(1, 2)
+    if padding is None:
+        return scores.topk(most, dim=-1).values.sum(dim=-1) / most
+    best = scores.masked_fill(padding.outside[:, None], -torch.inf).topk(most, dim=-1).values
+    return best.masked_fill(padding.unused[:, None], 0).sum(dim=-1) / padding.counts
+
+
+def _top_mask(scores: Tensor, most: int, padding: _Padding | None) -> Tensor:
+    """(B, T), 1 at the K = `most` snippets of the largest scores (B, T), else 0."""
+    mask = torch.zeros_like(scores)
+    if padding is None:
+        return mask.scatter_(1, scores.topk(most, dim=-1).indices, 1.0)
+    best = scores.masked_fill(padding.outside, -torch.inf).topk(most, dim=-1).indices  # (B, K)
+    return mask.scatter_(1, best, (~padding.unused).to(mask.dtype))

@@ -119,7 +119,8 @@ class FTCLCriterion:
         share = len(labels) / len(batch_labels)
         output = net(features)
         terms = Terms(_scaled(acm_losses(output, labels, self.feat_margin), share), {})
-        positive, all_positive = same_class(labels), same_class(batch_labels)
+        positive = same_class(labels)
+        all_positive = positive if share == 1 else same_class(batch_labels)
         usable = first_occurrences(rows) if self.distinct else None
         wanted = []
         if self.fsd:
@@ -168,4 +169,6 @@ class FTCLCriterion:
 
 
 def _scaled(losses: Losses, share: float) -> Losses:
+    if share == 1:  # as nearly always; on a GPU every product costs
+        return losses
     return {name: loss * share for name, loss in losses.items()}

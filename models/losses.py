@@ -53,7 +53,8 @@ def acm_losses(output: ACMOutput, labels: Tensor, feat_margin: float = 50.0) -> 
 
 def weighted_sum(losses: Losses, weights: Mapping[str, float]) -> Tensor:
     """The total that is minimised; a term without a weight counts once."""
-    return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+    weighted = [weights[n] * loss if n in weights else loss for n, loss in losses.items()]
+    return torch.stack(weighted).sum()
 
 
 def _cross_entropy(log_scores: Tensor, targets: Tensor) -> Tensor:
