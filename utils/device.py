@@ -83,7 +83,7 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
 
     Args:
         device: "auto" (CUDA when there is one), "cpu" or "cuda".
-        gpu: number of the CUDA device, as the driver counts; the first of a list such as "0,1".
+        gpu: number of the CUDA device, as CUDA counts; the first of a list such as "0,1".
             Of several processes on a node each has its own, numbered as they are.
         precision: "auto" (tf32 on CUDA, as the released code ran there; fp32 on the CPU), "fp32",
             "tf32" or "bf16".
@@ -107,6 +107,7 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
             raise UserError("--precision tf32 exists only on CUDA; use fp32 or bf16 on the CPU")
         if precision == "bf16" and has_bfloat16() is False:
             print("warning: this processor has no instructions for bfloat16; try fp32 for speed")
+        torch.set_float32_matmul_precision("highest")
         return Device(torch.device("cpu"), "fp32" if precision == "auto" else precision)
     if not 0 <= number < torch.cuda.device_count():
         raise UserError(
@@ -122,6 +123,8 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
     precision = "tf32" if precision == "auto" else precision
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    # The gradient of the convolution sums 12,000 products: no part of such a sum in bfloat16.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     return Device(chosen, precision)
 
 

@@ -28,7 +28,7 @@ def seed_everything(seed: int, rank: int = 0) -> torch.Generator:
 def random_state(data_generator: torch.Generator) -> dict[str, Any]:
     """State of the generators that a run draws from, as tensors that a checkpoint can hold."""
     state: dict[str, Any] = {"data": data_generator.get_state(), "torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # a run on the CPU leaves the GPU alone
         state["cuda"] = torch.cuda.get_rng_state()  # of the device of this process
     return state
 
@@ -46,5 +46,5 @@ def restore_random_state(
     data_generator.set_state(states[0]["data"])
     if rank < len(states):
         torch.set_rng_state(states[rank]["torch"])
-        if torch.cuda.is_available() and "cuda" in states[rank]:
+        if torch.cuda.is_initialized() and "cuda" in states[rank]:
             torch.cuda.set_rng_state(states[rank]["cuda"])
