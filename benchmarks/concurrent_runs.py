@@ -3,7 +3,7 @@
     python benchmarks/concurrent_runs.py [--device cpu|cuda] [--precision bf16] [--runs 1 2 4]
 
 Each run is a process with a network, features and an optimizer of its own that takes steps at the
-paper's shape (`benchmarks/training.py`); the runs of a group start together. Prints the steps a
+paper's shape (`benchmarks/trainer.py`); the runs of a group start together. Prints the steps a
 second of all of them and how many times those of the first group this is: above 1, several seeds at
 once finish sooner than one after the other. On the CPU the runs share its cores.
 """
@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from benchmarks.measuring import Side, cores, prepare
-from benchmarks.training import TITLES, WARM_UP, Trainer
+from benchmarks.trainer import Trainer
+from benchmarks.training import TITLES
 from config.model_config import make_config
 from utils.device import Device, choose_device
 
@@ -29,16 +30,8 @@ def steps_of_a_run(device: Device, ftcl: bool, steps: int, runs: int) -> Callabl
     prepare(device)
     if device.on_cpu:
         torch.set_num_threads(max(cores() // runs, 1))
-    trainer = Trainer(make_config(ftcl=ftcl), device)
-    for _ in range(WARM_UP):
-        trainer.step()
-
-    def work() -> None:
-        for _ in range(steps):
-            trainer.work()
-        device.synchronize()
-
-    return work
+    trainer = Trainer(make_config(ftcl=ftcl), device).warm_up()
+    return lambda: trainer.train(steps)
 
 
 def steps_a_second(device: Device, ftcl: bool, steps: int, runs: int) -> float:

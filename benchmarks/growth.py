@@ -43,7 +43,8 @@ from benchmarks.measuring import (
     peak_memory,
     prepare,
 )
-from benchmarks.training import CHANNELS, CLASSES, SNIPPETS, WARM_UP, Trainer, products
+from benchmarks.trainer import CHANNELS, CLASSES, SNIPPETS, Trainer
+from benchmarks.training import products
 from config.model_config import make_config
 from dataset.annotations import Video
 from dataset.features import FeatureStore
@@ -88,10 +89,7 @@ def step_cost(
 ) -> tuple[float, float | None]:
     """Milliseconds of a training step, and the peak memory."""
     prepare(device)
-    trainer = Trainer(make_config(ftcl=ftcl), device, snippets, classes)
-    for _ in range(WARM_UP):
-        trainer.step()
-    trainer.clock.times.clear()
+    trainer = Trainer(make_config(ftcl=ftcl), device, snippets, classes).warm_up()
     for _ in range(3):
         trainer.step()
     return trainer.clock.median("step"), peak_memory(device)
