@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from utils.device import Device, choose_device
 
@@ -113,6 +114,30 @@ def _resident_bytes(field: str) -> float | None:
         return None
     lines = [line for line in status.read_text().splitlines() if line.startswith(field + ":")]
     return 1024.0 * int(lines[0].split()[1])
+
+
+class Operations(TorchDispatchMode):
+    """Counts what is computed inside, each of which a GPU must be told of; views are not counted.
+
+    Attributes:
+        count: of all so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self,
+        function: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        aliases = [one.alias_info for one in function._schema.returns]
+        if not any(alias and not alias.is_write for alias in aliases):
+            self.count += 1
+        return function(*args, **(kwargs or {}))
 
 
 class Side:

@@ -6,11 +6,11 @@
 Random features and weights of the full size: 16 videos (ACM-Net) or 16 pairs (FTCL-Net) of 750
 snippets of 2048 channels, in the loop of the program (`benchmarks/trainer.py`). For each precision:
 the rate that a plain matrix product reaches, the median milliseconds of a step, the peak memory,
-and the floor: what the products of the temporal convolution (forward, and the gradient of its
-weights) would take at that rate. A round is one step on the CPU; on a GPU it is 20 steps, between
-which nothing waits. Then, of other steps that wait for the device after each part, the median of
-each part and its share. Rows of `contrasts` are also in `losses` or `backward`: they are timed
-again by themselves, with the graph cut at the embedding.
+the number of operations in a step, and the floor: what the products of the temporal convolution
+(forward, and the gradient of its weights) would take at that rate. A round is one step on the CPU;
+on a GPU it is 20 steps, between which nothing waits. Then, of other steps that wait for the device
+after each part, the median of each part and its share. Rows of `contrasts` are also in `losses` or
+`backward`: they are timed again by themselves, with the graph cut at the embedding.
 
 Then the step of `tests/training_twin.py`, in the manner of the released code: first its losses and
 gradients are compared with ours in float32 without dropout, then both take steps in turns, each in
@@ -32,6 +32,7 @@ from torch import Tensor
 
 from benchmarks.measuring import (
     Clock,
+    Operations,
     Side,
     in_own_process,
     matmul_rate,
@@ -88,10 +89,17 @@ class SlowTrainer:
         return self.clock.times["round"][-1] / len(batches)
 
 
-def measure(device: Device, ftcl: bool, rounds: int, compiled: bool) -> tuple[Clock, float | None]:
-    """Our step and its parts, and the peak memory."""
+def measure(
+    device: Device, ftcl: bool, rounds: int, compiled: bool
+) -> tuple[Clock, float | None, int]:
+    """Our step and its parts, the peak memory, and the operations of a step."""
     prepare(device)
     trainer = Trainer(make_config(ftcl=ftcl), device)
+    trainer.train(1)  # the first step makes the moments of Adam
+    with Operations() as once:
+        trainer.train(1)
+    with Operations() as twice:
+        trainer.train(2)
     if compiled:
         trainer.forward = torch.compile(trainer.forward)
     trainer.warm_up()
@@ -100,7 +108,7 @@ def measure(device: Device, ftcl: bool, rounds: int, compiled: bool) -> tuple[Cl
     peak = peak_memory(device)
     for _ in range(rounds):
         trainer.step_in_parts()
-    return trainer.clock, peak
+    return trainer.clock, peak, twice.count - once.count
 
 
 def our_side(device: Device, ftcl: bool) -> Callable[[], float]:
@@ -167,12 +175,13 @@ def compare(device: Device, ftcl: bool, rounds: int) -> None:
         print(f"  {name:26} {median:9.1f} ms a step  {ratio:5.2f} x")
 
 
-def report(title: str, clock: Clock, floor: float, peak: float | None) -> None:
+def report(title: str, clock: Clock, floor: float, peak: float | None, operations: int) -> None:
     """Prints the parts of a step."""
     whole = clock.median("step")
     memory = f"peak {peak / 2**30:.2f} GiB" if peak else "peak memory not measured"
     print(
-        f"\n{title}: {whole:.1f} ms a step; floor {floor:.1f} ms, {whole / floor:.2f} x; {memory}"
+        f"\n{title}: {whole:.1f} ms a step; floor {floor:.1f} ms, {whole / floor:.2f} x; {memory}; "
+        f"{operations} operations"
     )
     contrasts = [name for name in clock.times if name.startswith(CONTRASTS)]
     in_parts = clock.median("step in parts")
@@ -207,9 +216,9 @@ def main() -> None:
         rate = matmul_rate(device)
         print(f"\n{precision}: plain matrix product {rate / 1e9:,.0f} GFLOP/s")
         for ftcl, title in TITLES.items():
-            clock, peak = in_own_process(measure, device, ftcl, given.rounds, given.compile)
+            clock, peak, count = in_own_process(measure, device, ftcl, given.rounds, given.compile)
             floor = products(make_config(ftcl=ftcl)) / rate * 1e3
-            report(f"{precision}, {title}", clock, floor, peak)
+            report(f"{precision}, {title}", clock, floor, peak, count)
             steps[precision, ftcl] = clock.median("step")
     for ftcl, title in TITLES.items():
         first, *others = [p for p, stage in steps if stage == ftcl]
