@@ -8,39 +8,18 @@
 Several GPUs or machines (docs/DISTRIBUTED.md): torchrun --nproc_per_node N main_thu.py ...
 """
 
-import time
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from config.class_names import CLASS_NAMES
 from config.command_line import parse_flags
-from config.model_config import Config, make_config, settings_of
-from dataset.layout import Dataset, read_dataset
-from engine import predict, train_one_epoch
-from eval.predictions import write_predictions
-from eval.report import write_report
+from config.model_config import make_config, settings_of
+from dataset.layout import read_dataset
 from eval.summary import as_text, spread, summary
-from stages import (
-    loss_weights,
-    make_batches,
-    make_criterion,
-    make_network,
-    make_optimizer,
-    make_protocol,
-    open_log,
-    resume_state,
-    try_step,
-    warn_of_other_data,
-)
-from utils.checkpoint import read_checkpoint, restore_training
-from utils.device import Device, choose_device, memory_advice
+from runs import test, train
+from utils.checkpoint import read_checkpoint
+from utils.device import choose_device, memory_advice
 from utils.distributed import Processes, all_processes
 from utils.errors import command
-from utils.seed import random_state, seed_everything
 
 DESCRIPTION = "Weakly supervised temporal action localization on THUMOS14: trains or evaluates."
 
@@ -83,107 +62,6 @@ def run(processes: Processes) -> None:
     if len(runs) > 1 and processes.is_main:
         table = summary({f"seed {run.seed}": run.run_folder for run in runs})
         print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")
-
-
-def train(
-    config: Config,
-    device: Device,
-    data: Dataset,
-    checkpoint: dict[str, Any],
-    processes: Processes,
-) -> None:
-    """Trains for all epochs; evaluates, logs and saves after each."""
-    generator = seed_everything(config.seed, processes.rank)
-    net = make_network(config, data, checkpoint).to(device.torch)
-    train_split, test_split = data.splits["train"], data.splits["test"]
-    batches = make_batches(config, train_split, generator, device.torch)
-    criterion, weights = make_criterion(config), loss_weights(config)
-    optimizer = make_optimizer(config, net)
-    protocol = make_protocol(config, data)
-    done = config.start_epoch
-    state = resume_state(config, data, processes)
-    if state:
-        latest = config.run_folder / f"{config.dataset}_latest.pth"
-        restore_training(state, latest, net, optimizer, generator, processes.rank)
-        done = state["epoch"]
-    log = open_log(config, data, processes, state)
-    processes.copy_from_main(list(net.state_dict().values()))
-
-    def with_batch_size(size: int) -> None:
-        share = -(-size // processes.count)
-        try_step(replace(config, batch_size=share), net, train_split, optimizer, device)
-
-    epochs = range(done + 1, config.epochs + 1)
-    evaluation = None
-    with log or nullcontext(), tqdm(total=len(epochs) * len(batches), unit="step") as bar:
-        for epoch in epochs:
-            began = time.perf_counter()
-            with memory_advice(device, config.batch_size, with_batch_size):
-                report = train_one_epoch(
-                    net,
-                    criterion,
-                    weights,
-                    batches,
-                    train_split,
-                    optimizer,
-                    device,
-                    bar.update,
-                    processes,
-                )
-            trained = time.perf_counter()
-            metrics = {**report.metrics(weights), "seconds/training": trained - began}
-            evaluation = None
-            if epoch >= config.start_test_epoch or epoch == config.epochs:
-                scores = predict(net, test_split, config.num_snippets, device, processes=processes)
-                if processes.is_main:
-                    evaluation = protocol(scores)
-                    metrics |= evaluation.metrics()
-                    metrics["seconds/evaluation"] = time.perf_counter() - trained
-            states = processes.gather(random_state(generator))
-            if log:
-                log.end_epoch(
-                    epoch,
-                    metrics,
-                    evaluation.headline() if evaluation else None,
-                    {"model_state_dict": net.state_dict(), "network": type(net).__name__},
-                    {"optimizer": optimizer.state_dict(), "random": states},
-                )
-            processes.agree()
-    print(evaluation.text() if evaluation else f"the run is finished: {done} epochs are done")
-
-
-def test(
-    config: Config,
-    device: Device,
-    data: Dataset,
-    checkpoint: dict[str, Any],
-    processes: Processes,
-) -> None:
-    """Evaluates and writes the predictions beside the checkpoint."""
-    warn_of_other_data(checkpoint, data)
-    net = make_network(config, data, checkpoint).to(device.torch)
-    split = data.splits["test"]
-    with tqdm(total=len(split.videos), desc="scoring", unit="video") as bar:
-        scores = predict(net, split, config.num_snippets, device, bar.update, processes=processes)
-    if not processes.is_main:
-        return
-    protocol = make_protocol(config, data)
-    evaluation = protocol(scores)
-    file = Path(config.checkpoint)
-    path = file.with_name(f"{file.stem}_predictions.json")
-    write_predictions(path, evaluation.detections)
-    print(f"{evaluation.text()}\npredictions: {path}")
-    if config.report:
-        page = write_report(
-            file.with_name(f"{file.stem}_report"),
-            evaluation,
-            scores,
-            protocol.truth,
-            title=str(file),
-            settings=config.as_dict(),
-            snippet_seconds=config.snippet_seconds,
-        )
-        print(f"report: {page}")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def main() -> None:
 
         def run(flags: list[str], step: int | None, fatal: bool = False) -> None:
             bad_step = step if processes.rank == processes.count - 1 else None
-            patch.setattr(main_thu, "make_criterion", spoilt(bad_step, fatal))
+            patch.setattr("runs.make_criterion", spoilt(bad_step, fatal))
             patch.setattr(sys, "argv", ["main_thu.py", *flags])
             main_thu.run(processes)
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-import main_thu
 from config.class_names import THUMOS14
 from dataset.batches import Batch, VideoBatches
 from dataset.layout import read_dataset
@@ -135,7 +134,7 @@ def test_two_processes_follow_one(data: Path, runs: Runs, tmp_path: Path, name: 
 def test_a_step_that_is_not_finite_in_one_process_is_skipped_by_all(
     data: Path, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main_thu, "make_criterion", spoilt(SPOILT_STEP))
+    monkeypatch.setattr("runs.make_criterion", spoilt(SPOILT_STEP))
     run_main(command(data, tmp_path, *TRAJECTORIES["acmnet"]))
     assert without_times(tmp_path / "metrics.jsonl")[1]["skipped steps/guide"] == 1
     assert_close(runs.folder / "spoilt", tmp_path)

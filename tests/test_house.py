@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ORDER = ["config", "dataset", "models", "engine", "eval", "stages", "main_thu"]
+ORDER = ["config", "dataset", "models", "engine", "eval", "stages", "runs", "main_thu"]
 FILES = sorted(
     path
     for name in [*ORDER, "utils"]
