@@ -140,7 +140,7 @@ def make_protocol(config: Config, data: Dataset) -> Protocol:
 
 
 def resume_state(config: Config, data: Dataset, processes: Processes) -> dict[str, Any] | None:
-    """With `--resume`, the state to go on from, unless the run did not come to a first one.
+    """The state to go on from; None without `--resume`, or if the run has no checkpoint yet.
 
     Raises:
         UserError: if the run cannot be resumed with these settings and data.

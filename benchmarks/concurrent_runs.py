@@ -31,7 +31,8 @@ def steps_of_a_run(device: Device, ftcl: bool, steps: int, runs: int) -> Callabl
     if device.on_cpu:
         torch.set_num_threads(max(cores() // runs, 1))
     trainer = Trainer(make_config(ftcl=ftcl), device).warm_up()
-    return lambda: trainer.train(steps)
+    batches = trainer.batches(steps)
+    return lambda: trainer.train(batches)
 
 
 def steps_a_second(device: Device, ftcl: bool, steps: int, runs: int) -> float:

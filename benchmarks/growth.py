@@ -61,6 +61,7 @@ import matplotlib.pyplot as plt
 BEGIN, END = "<!-- growth: begin -->", "<!-- growth: end -->"
 VIDEOS, PAIRS, UPSAMPLING = 210, 16, 20
 FLOAT32_BYTES, FLOAT64_BYTES = 4, 8
+HOST = Device(torch.device("cpu"), "fp32")
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,7 @@ def evaluation_ms(videos: int, classes: int) -> tuple[float, int]:
     protocol = Protocol(database, list(database), names, evaluation.TIOU, **evaluation.THRESHOLDS)
     searched = [max(1, int((v.class_scores[:-1] > 0.25).sum())) for v in scores]
     steps = sum(UPSAMPLING * len(v.attention) * n for v, n in zip(scores, searched, strict=True))
-    host = choose_device("cpu", "0", "fp32")
-    return median_ms(host, lambda: protocol(scores)), steps * FLOAT64_BYTES
+    return median_ms(HOST, lambda: protocol(scores)), steps * FLOAT64_BYTES
 
 
 def alignment_ms(device: Device, name: str, length: int) -> float:
@@ -153,7 +153,7 @@ class Table:
             prepare(device)
             self.flops[device.precision] = matmul_rate(device)
         self.bytes_a_second = copy_rate(devices[0])
-        self.bytes_of_host = copy_rate(choose_device("cpu", "0", "fp32"))
+        self.bytes_of_host = copy_rate(HOST)
         rates = ", ".join(
             f"{d.precision} {self.flops[d.precision] / 1e9:,.0f} GFLOP/s" for d in devices
         )

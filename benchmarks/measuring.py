@@ -116,8 +116,15 @@ def _resident_bytes(field: str) -> float | None:
     return 1024.0 * int(lines[0].split()[1])
 
 
+# Of torch's operations those that compute nothing on the device.
+NOTHING = tuple(
+    f"aten.{name}"
+    for name in ("empty", "new_empty", "promote_types", "scalar_tensor", "_unsafe_view")
+)
+
+
 class Operations(TorchDispatchMode):
-    """Counts what is computed inside, each of which a GPU must be told of; views are not counted.
+    """Counts what is computed inside, each of which a GPU must be told of; no views, no allocation.
 
     Attributes:
         count: of all so far.
@@ -135,7 +142,8 @@ class Operations(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         aliases = [one.alias_info for one in function._schema.returns]
-        if not any(alias and not alias.is_write for alias in aliases):
+        view = any(alias and not alias.is_write for alias in aliases)
+        if not view and not str(function).startswith(NOTHING):
             self.count += 1
         return function(*args, **(kwargs or {}))
 

@@ -23,6 +23,8 @@ from utils.device import Device
 SNIPPETS, CHANNELS, CLASSES = 750, 2048, 20
 STORED_VIDEOS = 40  # enough rows not to stay in a cache
 WARM_UP = 3  # rounds of steps before any is looked at
+# Of a step; other are labels, the weighted sum, and what an epoch does once.
+PARTS = ("rows", "forward", "losses", "backward, check", "optimizer", "other")
 CONTRASTS = "contrasts: "  # the names of their parts begin so
 
 
@@ -69,6 +71,10 @@ class Trainer:
         self.optimizer = make_optimizer(config, self.net)
         self._time_optimizer()
 
+    def batches(self, steps: int) -> list[Batch]:
+        """For so many steps."""
+        return [self.batch() for _ in range(steps)]
+
     def batch(self) -> Batch:
         """All snippets of random videos."""
         count = self.config.batch_size * (2 if self.config.ftcl else 1)
@@ -87,9 +93,8 @@ class Trainer:
         self.clock.times.clear()
         return self
 
-    def train(self, steps: int) -> None:
+    def train(self, batches: list[Batch]) -> None:
         """Takes steps as the program does, which waits for the device after the last one."""
-        batches = [self.batch() for _ in range(steps)]
         with self.clock.part("round"):
             train_one_epoch(
                 self.net,
@@ -104,19 +109,21 @@ class Trainer:
 
     def step(self) -> float:
         """Milliseconds of a step; on a GPU the mean of a round."""
-        self.train(self.at_once)
+        self.train(self.batches(self.at_once))
         milliseconds = self.clock.times["round"][-1] / self.at_once
         self.clock.times["step"].append(milliseconds)
         return milliseconds
 
     def step_in_parts(self) -> None:
         """One step that waits for the device after each part."""
+        batches = self.batches(1)
         self.in_parts = True
-        self.train(1)
+        self.train(batches)
         self.in_parts = False
         times = self.clock.times
         times["step in parts"].append(times["round"][-1])
         times["losses"].append(times["forward and losses"][-1] - times["forward"][-1])
+        times["other"].append(times["round"][-1] - sum(times[name][-1] for name in PARTS[:-1]))
         if self.config.ftcl:
             self._contrasts()
 

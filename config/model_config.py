@@ -56,7 +56,7 @@ class Config:
     report: bool = run(False, "with --test: also write a page with tables and timelines of videos")
     ftcl: bool = run(False, "train FTCL-Net (second stage) instead of ACM-Net")
     device: str = run("auto", "where to compute; auto is CUDA when there is one", choices=("auto", "cpu", "cuda"))
-    gpu: str = run("0", "number of the CUDA device, as CUDA counts (as nvidia-smi does where CUDA_DEVICE_ORDER=PCI_BUS_ID is set or all are of one kind); unused without CUDA and under torchrun, where each process has its own", metavar="N")
+    gpu: str = run("0", "number of the CUDA device among those that CUDA_VISIBLE_DEVICES leaves, as CUDA counts them; unused without CUDA and under torchrun, where each process has its own", metavar="N")
     precision: str = run("auto", "arithmetic of the matrix products; bf16 also keeps features and embeddings in bfloat16; auto is tf32 on CUDA, fp32 on the CPU", choices=("auto", "fp32", "tf32", "bf16"))
     deterministic: bool = run(False, "same bits in every run on CUDA too (slower); the CPU always gives them")
     resume: bool = run(False, "go on with the run in the folder from its latest checkpoint")

@@ -125,7 +125,7 @@ class _Padding(NamedTuple):
 
 
 def _padding(lengths: Tensor, divisor: int, most: int, like: Tensor) -> _Padding:
-    """Of videos of these lengths in `like` (B, T, ...)."""
+    """The padding of a batch `like` (B, T, ...) whose videos have these lengths."""
     snippets, ranks = (torch.arange(n, device=like.device) for n in (like.shape[1], most))
     counts = (lengths[:, None] // divisor).clamp(min=1)
     return _Padding(snippets >= lengths[:, None], counts, ranks >= counts)

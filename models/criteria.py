@@ -169,6 +169,6 @@ class FTCLCriterion:
 
 
 def _scaled(losses: Losses, share: float) -> Losses:
-    if share == 1:  # as nearly always; on a GPU every product costs
+    if share == 1:  # as with one process; on a GPU every product is a launch
         return losses
     return {name: loss * share for name, loss in losses.items()}

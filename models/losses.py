@@ -36,7 +36,7 @@ def acm_losses(output: ACMOutput, labels: Tensor, feat_margin: float = 50.0) -> 
     ).square()
     actionness = 1 - output.branch_cas(INSTANCE)[..., -1]  # (B, T)
     guide = (actionness - output.attention[..., INSTANCE].detach()).abs().sum(dim=1)
-    action_attention = output.attention[..., :BACKGROUND].sum(dim=1)  # (B, 2), the other branches
+    action_attention = output.attention[..., :BACKGROUND].sum(dim=1)  # (B, 2): instance, context
     none, one = torch.zeros_like(labels[:, :1]), torch.ones_like(labels[:, :1])
     log_scores = output.video_logits.log_softmax(dim=-1)  # (B, 3, C + 1)
     return {

@@ -23,12 +23,15 @@ from dataset.batches import Batch
 from dataset.features import FeatureStore
 from dataset.layout import Split
 from models.acmnet import ACMNet
+from models.alignment import _Alignment
 from models.ftclnet import FTCLNet
+from models.temporal_conv import _TapProducts
 from stages import loss_weights, make_criterion
 from utils.device import Device
 
 META = torch.device("meta")
-FROM_PYTHON = (torch.tensor, torch.as_tensor, torch.from_numpy)  # they copy values to the device
+# They copy values to the device.
+FROM_PYTHON = (torch.tensor, torch.as_tensor, torch.asarray, torch.from_numpy, Tensor.new_tensor)
 GETTERS = (Tensor.__getitem__, Tensor.__setitem__)
 
 
@@ -63,7 +66,10 @@ class Operations(TorchDispatchMode):
 
 
 class Indices(TorchFunctionMode):
-    """Refuses values of Python that are copied to the device, which no operation shows."""
+    """Refuses values of Python that are copied to the device, which no operation shows.
+
+    It does not reach into a backward pass: see `in_backward`.
+    """
 
     def __torch_function__(
         self,
@@ -76,9 +82,20 @@ class Indices(TorchFunctionMode):
             raise Wait(f"{function.__name__} copies from the host")
         if function in GETTERS:
             index = args[1] if isinstance(args[1], tuple) else (args[1],)
-            if any(isinstance(part, list | np.ndarray) for part in index):
+            if any(isinstance(part, list | tuple | range | np.ndarray) for part in index):
                 raise Wait("a list as an index is copied from the host")
         return function(*args, **(kwargs or {}))
+
+
+def in_backward(function: type[torch.autograd.Function], patch: pytest.MonkeyPatch) -> None:
+    """Has `Indices` watch a backward pass that is written in Python."""
+    backward = function.backward
+
+    def watched(*args: Any) -> Any:
+        with Indices():
+            return backward(*args)
+
+    patch.setattr(function, "backward", staticmethod(watched))
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -107,7 +124,9 @@ def without_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_training_step_asks_nothing_of_the_host(
     flags: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what train_one_epoch does for a batch but the step of Adam, which is torch's own."""
+    """All that train_one_epoch does for a batch, in float32, but the step of Adam, torch's own."""
+    in_backward(_TapProducts, monkeypatch)
+    in_backward(_Alignment, monkeypatch)
     names: list[str] = []
     # the report, once an epoch, does wait
     monkeypatch.setattr(engine._Tally, "report", lambda tally: names.extend(tally.losses))
@@ -139,10 +158,14 @@ def test_a_training_step_asks_nothing_of_the_host(
         lambda x: bool(x.any()),
         lambda x: x[x > 0],
         lambda x: x[:, [0, 1]],
+        lambda x: x[:, (0, 1)],
+        lambda x: x[:, range(2)],
         lambda x: x[torch.arange(2)],
         lambda x: x.cpu(),
         lambda x: torch.zeros(4).to(META),
         lambda x: x + torch.tensor([1.0], device=META),
+        lambda x: x + torch.asarray([1.0], device=META),
+        lambda x: x + x.new_tensor([1.0]),
         lambda x: (x > 0).nonzero(),
     ],
 )
@@ -150,3 +173,21 @@ def test_what_makes_the_host_wait_is_noticed(waits: Callable[[Tensor], object]) 
     x = torch.empty(3, 4, device=META)
     with Operations(), Indices(), pytest.raises(Wait):
         waits(x)
+
+
+def test_what_makes_the_host_wait_in_a_backward_pass_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
+            return gradient + gradient[[0, 1, 2]]
+
+    in_backward(Function, monkeypatch)
+    x = torch.empty(3, 4, device=META, requires_grad=True)
+    with Operations(), Indices(), pytest.raises(Wait):
+        Function.apply(x).sum().backward()

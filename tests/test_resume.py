@@ -18,6 +18,8 @@ from tests.data_folder import make_data
 from tests.program import run_main
 from utils import run_log
 from utils.checkpoint import read_checkpoint, save_checkpoint
+from utils.errors import UserError
+from utils.interrupts import interrupts_wait
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 5
@@ -160,10 +162,11 @@ def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_bits(
     assert_same(folder, uninterrupted["acmnet"])
 
 
+@pytest.mark.parametrize("reason", [KeyboardInterrupt(), UserError("ten in a row")], ids=str)
 def test_an_impatient_ctrl_c_does_not_keep_the_run_from_saving(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException
 ) -> None:
-    """Ctrl-C again and again while the checkpoint of a stopped run is written."""
+    """Ctrl-C again and again while the last checkpoint is written; why the run ended stays said."""
 
     def save_and_interrupt(path: Path, content: dict[str, Any]) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -183,12 +186,37 @@ def test_an_impatient_ctrl_c_does_not_keep_the_run_from_saving(
     log.end_epoch(1, {"loss/total": 1.0}, None, {"model_state_dict": {}}, {})
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), log:
-            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(type(reason)), log:
+            raise reason
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
     assert read_checkpoint(tmp_path / "THUMOS_latest.pth")["epoch"] == 1
+
+
+def test_a_wish_to_end_waits_too_if_the_program_listens_to_it() -> None:
+    """As torchrun tells a process that the others are gone."""
+
+    def end(*_: object) -> None:
+        raise UserError("told to end")
+
+    done = []
+
+    @interrupts_wait()
+    def block() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        done.append("the rest of it")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(UserError, match="told to end"):
+            block()
+        assert done
+        assert signal.getsignal(signal.SIGTERM) is end
+        with interrupts_wait(act=False):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_finished_run_says_so_and_changes_nothing(

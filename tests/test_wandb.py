@@ -1,6 +1,7 @@
 """wandb: what is logged is read back from its own file; trouble with wandb never stops a run."""
 
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,19 @@ def start(folder: Path, **config: Any) -> RunLog:
 
 
 def records(folder: Path) -> list[Any]:
-    """The records of the only wandb run below a folder, parsed by wandb's own message type."""
+    """The records of the only wandb run below a folder, parsed by wandb's own message type.
+
+    The run is finished; wandb may still be writing the last of it.
+    """
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    return [Record.FromString(chunk) for chunk in log_chunks(file.read_bytes()[7:])]
+    for _ in range(300):
+        found = [Record.FromString(chunk) for chunk in log_chunks(file.read_bytes()[7:])]
+        if found and found[-1].WhichOneof("record_type") == "exit":
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{file} has no end: {len(found)} records")
 
 
 def log_chunks(content: bytes, block: int = 32768) -> Iterator[bytes]:
@@ -47,6 +56,8 @@ def log_chunks(content: bytes, block: int = 32768) -> Iterator[bytes]:
             position += block - position % block
             continue
         length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
+        if position + 7 + length > len(content):  # not written to its end yet
+            return
         parts += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one

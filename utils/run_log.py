@@ -139,19 +139,20 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         """Saves the last finished epoch, whatever ended the run, and says where everything is."""
-        with interrupts_wait():
-            self._save_latest()
+        try:
+            with interrupts_wait(act=kind is None):
+                self._save_latest()
             if kind is KeyboardInterrupt:
                 print(f"stopped; go on with the same command and --resume (run in {self.folder})")
-        if self.wandb:
-            self.wandb.finish(0 if kind is None else 1)
+        finally:
+            if self.wandb:
+                self.wandb.finish(0 if kind is None else 1)
         if kind is None:
             print(f"checkpoints and metrics: {self.folder}")
             if self.best["epoch"]:
                 name, score, epoch = self.best["name"], self.best["score"], self.best["epoch"]
                 print(f"best epoch on the test videos: {epoch}, mAP {name} {score:.2f} %")
 
-    @interrupts_wait()  # an epoch that is logged is also kept
     def end_epoch(
         self,
         epoch: int,
@@ -169,21 +170,22 @@ class RunLog:
             model_state: what a checkpoint needs for evaluation, `model_state_dict` among it.
             training_state: what `latest` needs besides, to go on from here.
         """
-        values = {name: v if math.isfinite(v) else None for name, v in metrics.items()}
-        append_line(self.metrics, json.dumps({"epoch": epoch, **values}))
         if self.wandb:
             self.wandb.log(epoch, metrics)
-        content = {"epoch": epoch, **model_state, "config": self.config}
-        if score and score[1] > self.best["score"]:
-            self.best = {"name": score[0], "score": score[1], "epoch": epoch}
-            save_checkpoint(self.best_file, content)
         wandb_id = self.wandb.run_id if self.wandb else None
-        self.unsaved = {**content, **training_state, "best": self.best, "wandb": wandb_id}
-        if time.monotonic() - self.saved_at >= self.checkpoint_seconds:
-            self._save_latest()
-        else:  # the tensors go on changing: keep them as they are now
-            self.unsaved = _copied(self.unsaved)
-        self._say(epoch, metrics, score)
+        values = {name: v if math.isfinite(v) else None for name, v in metrics.items()}
+        content = {"epoch": epoch, **model_state, "config": self.config}
+        with interrupts_wait():  # an epoch that has its line is also kept
+            append_line(self.metrics, json.dumps({"epoch": epoch, **values}))
+            if score and score[1] > self.best["score"]:
+                self.best = {"name": score[0], "score": score[1], "epoch": epoch}
+                save_checkpoint(self.best_file, content)
+            self.unsaved = {**content, **training_state, "best": self.best, "wandb": wandb_id}
+            if time.monotonic() - self.saved_at >= self.checkpoint_seconds:
+                self._save_latest()
+            else:  # the tensors go on changing: keep them as they are now
+                self.unsaved = _copied(self.unsaved)
+            self._say(epoch, metrics, score)
 
     def _save_latest(self) -> None:
         if self.unsaved is not None:
