@@ -21,7 +21,7 @@ from models.ftclnet import FTCLNet
 from tests.data_folder import make_data
 from tests.program import run_main
 from tests.several_runs import spoilt
-from tests.test_resume import assert_same, without_times
+from tests.test_resume import assert_same, wait_for_lines, without_times
 from utils.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +46,7 @@ TRAJECTORIES = {
     ],
 }
 SPOILT_STEP, KILLED_STEP = 6, 13
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +61,8 @@ def command(data: Path, folder: Path, *flags: str) -> list[str]:
 
 
 def torchrun(count: int, *script: str) -> "subprocess.CompletedProcess[str]":
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
     return subprocess.run(
-        [sys.executable, *launch, *script],
+        [*TORCHRUN, str(count), *script],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -225,6 +225,30 @@ def test_the_end_of_the_main_process_ends_the_others(data: Path, tmp_path: Path)
     flags = command(data, tmp_path / "killed", *TRAJECTORIES["acmnet"])
     done = torchrun(2, "tests/killed_run.py", "SIGKILL", "step", "14", *flags)
     check_killed(done, data, tmp_path / "killed", speaker=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heard_by", ["all", "torchrun"])
+def test_ctrl_c_ends_all_processes_and_saves(data: Path, tmp_path: Path, heard_by: str) -> None:
+    """In a terminal all processes hear of it at once; a scheduler may tell torchrun alone."""
+    folder = tmp_path / "run"
+    flags = ["--batch_size", "4", "--epochs", "100000", "--checkpoint_seconds", "3600"]
+    process = subprocess.Popen(
+        [*TORCHRUN, "2", "main_thu.py", *command(data, folder, *flags)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for_lines(process, folder, 3)
+    (os.killpg if heard_by == "all" else os.kill)(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "--resume" in printed
+    logged = without_times(folder / "metrics.jsonl")
+    assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] == len(logged) >= 3
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from stages import loss_weights, make_batches, make_criterion, make_optimizer, t
 from tests.data_folder import make_data
 from utils.device import Device, choose_device
 from utils.errors import UserError
+from utils.seed import random_state, restore_random_state, seed_everything
 
 CPU = choose_device("cpu", "0", "fp32")
 
@@ -241,6 +242,32 @@ def test_cuda_and_cpu_give_the_same_scores(splits: dict[str, Split]) -> None:
     found = predict(net.to(device.torch), splits["test"].to(device.torch), 30, device)
     for a, b in zip(expected, found, strict=True):
         torch.testing.assert_close(torch.from_numpy(a.cas), torch.from_numpy(b.cas))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_gpu_draws_on_from_a_saved_state_and_sums_in_float32() -> None:
+    device = choose_device("cuda", "0", "bf16").torch
+    assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
+    generator = seed_everything(0)
+    torch.rand(3, device=device)
+    state = random_state(generator)
+    expected = torch.rand(3, device=device)
+    restore_random_state([state], generator)
+    assert torch.rand(3, device=device).equal(expected)
+
+
+def test_a_run_on_the_cpu_leaves_the_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(*_: object) -> Tensor:
+        raise AssertionError("the GPU is asked for its state")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", touched)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", touched)
+    generator = torch.Generator()
+    state = random_state(generator)
+    assert "cuda" not in state
+    restore_random_state([{**state, "cuda": torch.get_rng_state()}], generator)
 
 
 def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
