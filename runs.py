@@ -11,11 +11,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from config.model_config import Config
+from config.model_config import Config, settings_of
 from dataset.layout import Dataset
 from engine import predict, train_one_epoch
 from eval.predictions import write_predictions
-from eval.report import write_report
 from stages import (
     loss_weights,
     make_batches,
@@ -98,7 +97,8 @@ def train(
                     {"optimizer": optimizer.state_dict(), "random": states},
                 )
             processes.agree()
-    print(evaluation.text() if evaluation else f"the run is finished: {done} epochs are done")
+    finished = f"the run is finished: {done} epochs are done; a larger --epochs goes on"
+    print(evaluation.text() if evaluation else finished)
 
 
 def test(
@@ -108,7 +108,7 @@ def test(
     checkpoint: dict[str, Any],
     processes: Processes,
 ) -> None:
-    """Evaluates and writes the predictions beside the checkpoint."""
+    """Evaluates and writes the predictions beside the checkpoint or into `--save_dir`."""
     warn_of_other_data(checkpoint, data)
     net = make_network(config, data, checkpoint).to(device.torch)
     split = data.splits["test"]
@@ -119,17 +119,21 @@ def test(
     protocol = make_protocol(config, data)
     evaluation = protocol(scores)
     file = Path(config.checkpoint)
-    path = file.with_name(f"{file.stem}_predictions.json")
+    folder = Path(config.save_dir or file.parent)
+    path = folder / f"{file.stem}_predictions.json"
     write_predictions(path, evaluation.detections)
     print(f"{evaluation.text()}\npredictions: {path}")
     if config.report:
+        from eval.report import write_report  # matplotlib takes its time, and few runs draw
+
         page = write_report(
-            file.with_name(f"{file.stem}_report"),
+            folder / f"{file.stem}_report",
             evaluation,
             scores,
             protocol.truth,
             title=str(file),
-            settings=config.as_dict(),
+            # of the training, but for those that the evaluation went by
+            settings={**checkpoint.get("config", {}), **settings_of({"config": config.as_dict()})},
             snippet_seconds=config.snippet_seconds,
         )
         print(f"report: {page}")

@@ -193,9 +193,12 @@ def _settings(config: Config, data: Dataset) -> dict[str, Any]:
 def warn_of_other_data(checkpoint: dict[str, Any], data: Dataset) -> None:
     """Says so if a checkpoint was trained beside other test data than these."""
     stored = checkpoint.get("config", {}).get("data")
-    for part, value in data.fingerprint.items():
-        if isinstance(stored, dict) and part in stored and stored[part] != value:
-            print(
-                f"warning: the {part} data are not those the checkpoint was trained with: "
-                f"{stored[part]} then, {value} now"
-            )
+    for part, now in data.fingerprint.items():
+        then = stored.get(part) if isinstance(stored, dict) else None
+        if not isinstance(then, dict) or then == now:
+            continue
+        said = f"warning: the {part} data are not those that the checkpoint was trained beside: "
+        counts = [f"{then.get(name)} {name} then, {now[name]} now" for name in ("videos", "rows")]
+        if all(then.get(name) == now[name] for name in ("videos", "rows")):
+            counts = ["as many videos and rows, other names or values (as after --to float16)"]
+        print(said + "; ".join(counts))

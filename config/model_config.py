@@ -66,7 +66,7 @@ class Config:
     wandb_project: str = run("FTCL-Net", "project in wandb", plain=True)
 
     data_dir: str = data(BY_DATASET, "folder with train/ test/ gt.json split_train.txt split_test.txt", metavar="DIR")
-    save_dir: str = data("", "folder for checkpoints and logs (empty: <data_dir>/save/<group>/<model_name>)", metavar="DIR")
+    save_dir: str = data("", "folder for checkpoints and logs (empty: <data_dir>/save/<group>/<model_name>); with --test for predictions and report (empty: beside the checkpoint)", metavar="DIR")
     num_workers: int = data(4, "threads that read feature files; changes no result", at_least=1, at_most=256)
     feature_memory: float = data(-1.0, "GiB of features to keep in memory (on CUDA: the GPU's); if there are more, rows are read from the files while computing, 0 always does; -1 is half of the memory that is free; changes no result", at_least=-1)
 
@@ -124,12 +124,21 @@ class Config:
             _check(f"--{setting.name}", getattr(self, setting.name), setting)
         if self.test and self.resume:
             raise UserError("--resume goes on training; it cannot be combined with --test")
-        if self.seeds and (self.test or len(set(self.seeds)) < len(self.seeds)):
-            raise UserError("--seeds: wanted different seeds to train with, and no --test")
+        if self.seeds and self.test:
+            raise UserError("--seeds trains; test one --checkpoint at a time, without --seeds")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"--seeds {' '.join(map(str, self.seeds))}: wanted different seeds")
         if self.report and not self.test:
             raise UserError("--report needs --test --checkpoint FILE: it shows an evaluation")
         if self.test and not self.checkpoint:
             raise UserError("--test needs --checkpoint FILE: the weights to evaluate")
+        if self.checkpoint and not self.test and not self.resume:
+            here = self.run_folder.resolve()
+            if Path(self.checkpoint).resolve().parent == here:
+                raise UserError(
+                    f"--checkpoint {self.checkpoint} lies in the folder of this run, which would "
+                    "move it away; give the run another --group, --model_name or --save_dir"
+                )
         if self.fc_dim % 2:
             raise UserError(
                 f"--fc_dim {self.fc_dim}: must be even, half for matches, half for gaps"

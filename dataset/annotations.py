@@ -27,11 +27,12 @@ class Video:
     subset: str
     duration: float | None  # seconds; None where the file does not say
     segments: tuple[Segment, ...]
+    unplaced: tuple[str, ...] = ()  # classes said to occur without saying when
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes that occur in the video, each once, sorted by name."""
-        return tuple(sorted({segment.label for segment in self.segments}))
+        return tuple(sorted({*(segment.label for segment in self.segments), *self.unplaced}))
 
 
 def read_database(path: Path) -> dict[str, Video]:
@@ -40,6 +41,7 @@ def read_database(path: Path) -> dict[str, Video]:
     Args:
         path: JSON file `{"database": {name: {"duration": s, "subset": name,
             "annotations": [{"segment": [start s, end s], "label": name}]}}}`, other keys ignored.
+            An annotation may lack its segment: that is enough to train on.
 
     Returns:
         Videos by name, in the order of the file.
@@ -135,22 +137,32 @@ def _video(name: str, entry: Any, problems: Problems) -> Video:
     if not isinstance(annotations, list):
         problems.add(f"{name}: annotations is not a list")
         annotations = []
-    segments = [
-        segment
+    found = [
+        _segment(f"{name}, annotation {number}", item, problems)
         for number, item in enumerate(annotations)
-        if (segment := _segment(f"{name}, annotation {number}", item, problems)) is not None
     ]
-    return Video(name, subset, None if duration is None else float(duration), tuple(segments))
+    return Video(
+        name,
+        subset,
+        None if duration is None else float(duration),
+        tuple(one for one in found if isinstance(one, Segment)),
+        tuple(one for one in found if isinstance(one, str)),
+    )
 
 
-def _segment(where: str, item: Any, problems: Problems) -> Segment | None:
-    times = item.get("segment") if isinstance(item, dict) else None
-    if not (isinstance(times, list) and len(times) == 2 and all(map(_is_time, times))):
-        problems.add(f"{where}: segment {shown(times)} is not [start, end] in seconds")
+def _segment(where: str, item: Any, problems: Problems) -> Segment | str | None:
+    """An annotation: a segment, or where it has none its label; None after a problem."""
+    if not isinstance(item, dict):
+        problems.add(f"{where}: wanted an object with label and segment")
         return None
-    label = item.get("label")
+    label, times = item.get("label"), item.get("segment")
     if not isinstance(label, str) or not label or not is_text(label):
         problems.add(f"{where}: label {shown(label)} is not a class name")
+        return None
+    if times is None:
+        return label
+    if not (isinstance(times, list) and len(times) == 2 and all(map(_is_time, times))):
+        problems.add(f"{where}: segment {shown(times)} is not [start, end] in seconds")
         return None
     start, end = float(times[0]), float(times[1])
     if start < 0 or end < start:

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,7 @@ def _check_names(
     classes: Sequence[str],
     problems: Problems,
 ) -> None:
+    unknown: dict[str, list[str]] = {}  # labels, with the videos that have them
     for split, listed in names.items():
         for name in listed:
             if name not in database:
@@ -164,10 +166,14 @@ def _check_names(
                 problems.add(f"gt.json: training video {name} has no label; remove it or label it")
             for label in database[name].labels:
                 if label not in classes:
-                    problems.add(
-                        f"gt.json: {name} has the unknown label {shown(label)}; "
-                        f"known are {', '.join(classes)}"
-                    )
+                    unknown.setdefault(label, []).append(name)
+    for label, bearers in unknown.items():
+        near = get_close_matches(label, classes, 1)
+        more = f" and {len(bearers) - 1} more" if len(bearers) > 1 else ""
+        meant = f"; did you mean {near[0]}?" if near else ""
+        problems.add(f"gt.json: {bearers[0]}{more} has the unknown label {shown(label)}{meant}")
+    if unknown:
+        problems.add(f"known labels are {', '.join(classes)} (config/class_names.py)")
     everywhere = Counter(name for listed in names.values() for name in listed)
     for name, count in everywhere.items():
         if count > 1:

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
 
 def classification_map(scores: NDArray[np.floating], labels: NDArray[np.floating]) -> float:
@@ -18,4 +17,6 @@ def classification_map(scores: NDArray[np.floating], labels: NDArray[np.floating
     occurring = labels.any(axis=0)
     if not occurring.any():
         return float("nan")
+    from sklearn.metrics import average_precision_score  # takes a second: not for --help
+
     return float(average_precision_score(labels[:, occurring], scores[:, occurring]))

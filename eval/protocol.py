@@ -50,6 +50,8 @@ class Evaluation:
 
     def text(self) -> str:
         """The table to print."""
+        if not self.detection.instances.sum():
+            return "the test videos have no annotated instance: nothing to score"
         return (
             f"{map_table(self.detection)}\n"
             f"video-level classification mAP: {self.classification * 100:.2f}"

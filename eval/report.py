@@ -72,7 +72,7 @@ def write_report(
             truth,
             evaluation.detections,
             snippet_seconds=snippet_seconds,
-            heading=f"{name}   {rated[name]:.1f} %" if name in rated else name,
+            heading=f"{name}   average mAP {rated[name]:.1f} %" if name in rated else name,
         )
         path = folder / "timelines" / f"{name}.png"
         write_atomically(path, partial(figure.savefig, format="png"))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.annotations import Video
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,19 @@ def ground_truth(videos: Iterable[Video], classes: Sequence[str] | None = None) 
             detections there count as false positives.
         classes: class names in index order; by default those that occur, in order of appearance.
             Instances of other classes are left out.
+
+    Raises:
+        UserError: if a video has an annotation without a segment, which nothing can be scored by.
     """
     videos = list(videos)
+    unplaced = [f"{video.name} ({', '.join(video.unplaced)})" for video in videos if video.unplaced]
+    if unplaced:
+        raise UserError(
+            f"annotations without a segment in {len(unplaced)} of {len(videos)} videos to be "
+            f"scored, such as {unplaced[0]}: enough to train on, but scoring needs [start, end] of "
+            'every instance; add them, leave the annotations empty, or give such videos a "subset" '
+            "that no test video has"
+        )
     if classes is None:
         classes = list(dict.fromkeys(s.label for video in videos for s in video.segments))
     index = {name: i for i, name in enumerate(classes)}

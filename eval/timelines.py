@@ -30,8 +30,8 @@ HOW_TO_READ = (
     "Detections: the stronger the colour, the higher the score. Drawn are those with at least "
     f"{SCORE_FRACTION:.0%} of the video's best score, below better ones that they overlap, "
     f"{LANES} deep.",
-    "Instances: hollow if no drawn detection of the class overlaps with tIoU "
-    f"{FOUND_TIOU:g} or more; shaded in the curves.",
+    "Instances, the high bars, are the ground truth: hollow if no drawn detection of the class "
+    f"overlaps with tIoU {FOUND_TIOU:g} or more; shaded in the curves.",
 )
 
 

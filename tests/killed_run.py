@@ -2,7 +2,7 @@
 
     python tests/killed_run.py SIGNAL POINT COUNT [flags of main_thu.py]
 
-SIGNAL: `SIGKILL`, or `SIGINT` for Ctrl-C.
+SIGNAL: `SIGKILL`, `SIGTERM`, or `SIGINT` for Ctrl-C.
 POINT: `write` (half of a checkpoint is written), `fsync` (all of it, not yet renamed), `rename`
 (just renamed), `logged` (the line of an epoch is written), `metrics` (the checkpoint after it is
 not begun), `step` (inside an epoch).

@@ -155,7 +155,7 @@ BAD: list[tuple[str, Callable[[Path], object], list[str]]] = [
     (
         "unknown label",
         edit(lambda c: annotation(c).update(label="Chess")),
-        [TRAIN, "'Chess'", "known are BaseballPitch"],
+        [TRAIN, "'Chess'", "known labels are BaseballPitch"],
     ),
     (
         "no label",
@@ -205,7 +205,6 @@ BAD: list[tuple[str, Callable[[Path], object], list[str]]] = [
         edit(lambda c: annotation(c).update(segment=[5, 4])),
         [TRAIN, "0 <= start <= end"],
     ),
-    ("no segment", edit(lambda c: annotation(c).pop("segment")), [TRAIN, "[start, end]"]),
     ("NaN time", edit(lambda c: annotation(c).update(segment=[0, float("nan")])), [TRAIN, "nan"]),
     ("duration", edit(lambda c: c["database"][TRAIN].update(duration=-1)), [TRAIN, "duration -1"]),
 ]

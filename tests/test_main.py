@@ -1,6 +1,7 @@
 """The program as a user runs it: train, look at what it leaves, test the checkpoint."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data_folder import make_data
+from tests.data_folder import edit_json, make_data
 from tests.program import run_main
 from utils.checkpoint import read_checkpoint
 
@@ -120,6 +121,45 @@ def test_evaluation_starts_when_asked_and_the_last_epoch_is_always_evaluated(
 ) -> None:
     run("--epochs", 4, "--start_test_epoch", 9, "--without_wandb", "--save_dir", tmp_path / "r")
     assert ["mAP@0.5" in line for line in metrics_of(tmp_path / "r")] == [False] * 3 + [True]
+
+
+def test_labels_of_whole_videos_are_enough_to_train(run: Run, data: Path, tmp_path: Path) -> None:
+    def without_segments(content: Any) -> None:
+        for video in content["database"].values():
+            if video["subset"] == "train":
+                labels = {one["label"] for one in video["annotations"]}
+                video["annotations"] = [{"label": label} for label in sorted(labels)]
+
+    weak = tmp_path / "weak"
+    shutil.copytree(data, weak, ignore=shutil.ignore_patterns("save"))
+    edit_json(weak / "gt.json", without_segments)
+    assert '"segment"' in (weak / "gt.json").read_text()  # of the test videos
+    for name, folder in (("full", data), ("weak", weak)):
+        flags = ["--data_dir", folder, "--save_dir", tmp_path / name, "--without_wandb"]
+        run("--epochs", 2, *flags)
+    full, found = metrics_of(tmp_path / "full"), metrics_of(tmp_path / "weak")
+    for name in ("loss/total", "average .1-.7"):
+        assert [line[name] for line in found] == [line[name] for line in full]
+
+
+def test_videos_without_annotations_are_localized_and_not_scored(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("save"))
+    run("--epochs", 1, "--without_wandb", "--save_dir", tmp_path / "run")
+    edit_json(own / "gt.json", lambda c: [v.update(annotations=[]) for v in c["database"].values()])
+    file = tmp_path / "run" / "THUMOS_latest.pth"
+    out = tmp_path / "out"
+    printed = run("--data_dir", own, "--test", "--checkpoint", file, "--save_dir", out, "--report")
+    assert "no annotated instance: nothing to score" in printed
+    assert "nan" not in printed
+    assert len(json.loads((out / "THUMOS_latest_predictions.json").read_text())["results"]) == 7
+    settings = json.loads((out / "THUMOS_latest_report" / "report.json").read_text())["settings"]
+    assert settings["epochs"] == 1  # of the training, which the test did not name
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        *("THUMOS_best.pth", "THUMOS_latest.pth", "config.json", "metrics.jsonl")
+    }
 
 
 def test_training_goes_on_from_a_checkpoint(run: Run, tmp_path: Path) -> None:

@@ -146,15 +146,22 @@ def wait_for_lines(process: "subprocess.Popen[str]", folder: Path, lines: int) -
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("point", "count"), [("step", 3), ("logged", 2)])
+@pytest.mark.parametrize(
+    ("sent", "point", "count"),
+    [
+        ("SIGINT", "logged", 2),
+        ("SIGTERM", "step", 3),
+        pytest.param("SIGINT", "step", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_bits(
-    data: Path, tmp_path: Path, uninterrupted: dict[str, Path], point: str, count: int
+    data: Path, tmp_path: Path, uninterrupted: dict[str, Path], sent: str, point: str, count: int
 ) -> None:
     """In the third epoch, and when the line of the second is written but no checkpoint of it."""
     folder = tmp_path / "run"
     # no checkpoint is due for an hour: what is there after Ctrl-C was saved by it
     flags = command(data, folder, "acmnet", "--checkpoint_seconds", "3600")
-    printed = finish(start(["tests/killed_run.py", "SIGINT", point, str(count)], flags), 130)
+    printed = finish(start(["tests/killed_run.py", sent, point, str(count)], flags), 130)
     assert "--resume" in printed
     assert "Traceback" not in printed
     assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] == 2
@@ -232,8 +239,8 @@ def test_other_settings_or_data_are_refused_unless_forced(
     data: Path, tmp_path: Path, uninterrupted: dict[str, Path]
 ) -> None:
     folder = uninterrupted["acmnet"]
-    printed = run(data, folder, "acmnet", "--resume", "--epochs", "6", "--dropout", "0.5", status=2)
-    assert "epochs: 5 before, 6 now" in printed
+    printed = run(data, folder, "acmnet", "--resume", "--lr", "0.5", "--dropout", "0.5", status=2)
+    assert "lr: 0.003 before, 0.5 now" in printed
     assert "dropout: 0.7 before, 0.5 now" in printed
     other = make_data(tmp_path / "other", train=12, test=7, seed=1)
     printed = run(other, folder, "acmnet", "--resume", status=2)
@@ -244,7 +251,7 @@ def test_other_settings_or_data_are_refused_unless_forced(
     copy.mkdir()
     for path in folder.iterdir():
         os.link(path, copy / path.name)
-    run(data, copy, "acmnet", "--resume", "--epochs", "6", "--force")
+    run(data, copy, "acmnet", "--resume", "--epochs", "6")  # longer is no other setting
     assert [line["epoch"] for line in without_times(copy / "metrics.jsonl")] == list(range(1, 7))
 
 

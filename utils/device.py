@@ -75,7 +75,9 @@ class Device:
     def __str__(self) -> str:
         if self.torch.type == "cuda":
             return f"{torch.cuda.get_device_name(self.torch)} ({self.torch}), {self.precision}"
-        return f"CPU ({instructions()}), {torch.get_num_threads()} threads, {self.precision}"
+        threads = torch.get_num_threads()
+        count = f"{threads} threads" if threads > 1 else "1 thread"
+        return f"CPU ({instructions()}), {count}, {self.precision}"
 
 
 def choose_device(device: str, gpu: str, precision: str, deterministic: bool = False) -> Device:

@@ -197,7 +197,12 @@ def all_processes() -> Iterator[Processes]:
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield ALONE
+        # As Ctrl-C: schedulers end a process so, and it is to save what it has.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            yield ALONE
+        finally:
+            signal.signal(signal.SIGTERM, before)
         return
     if not {"RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
         raise UserError(

@@ -17,9 +17,10 @@ from utils.files import append_line, remove_leftovers, write_json, write_text
 from utils.interrupts import interrupts_wait
 from utils.wandb_run import WandbRun
 
-# What may differ between a run and its continuation: it changes no number, or nothing but where.
+# What may differ between a run and its continuation: it changes no epoch, or nothing but where.
 FREE_TO_DIFFER = {
     *(
+        "epochs",
         "resume",
         "force",
         "report",

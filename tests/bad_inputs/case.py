@@ -14,7 +14,7 @@ BASE = {
     "--without_wandb",
     DETECTION: "--ground_truth data/gt.json --predictions pred.json",
 }
-TEST = "--test --checkpoint good.pth"
+TEST = "--test --checkpoint good.pth --save_dir ."
 RESUME = "--save_dir done --resume"
 
 

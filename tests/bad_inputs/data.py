@@ -77,6 +77,10 @@ def same_label(content: Any) -> None:
         video["annotations"] = [{"segment": [0, 1], "label": "Diving"}]
 
 
+def without_a_segment(content: Any) -> None:
+    del content["database"][TEST_NAME]["annotations"][0]["segment"]
+
+
 DIRECTORY = [
     BadInput("no data directory", "--data_dir nowhere"),
     BadInput("a file in its place", "--data_dir good.pth"),
@@ -128,7 +132,7 @@ ANNOTATIONS = [
     ),
     BadInput("a training video without a label", spoil=entry(lambda v: v.update(annotations=[]))),
     BadInput("annotations that are no list", spoil=entry(lambda v: v.update(annotations={}))),
-    BadInput("no segment", spoil=annotation(segment=None)),
+    BadInput("no segment in a test video", spoil=edit(GT, without_a_segment)),
     BadInput("a segment of words", spoil=annotation(segment=["0", "1"])),
     BadInput("a segment that ends before it starts", spoil=annotation(segment=[5, 4])),
     BadInput("a segment before the start of the video", spoil=annotation(segment=[-1, 4])),

@@ -46,7 +46,7 @@ GENERAL = [
     (r"out of memory on .*?:", "out of memory on <device>:"),
     (r"\(choose from .*\)", "(choose from <names>)"),
     (r"line 1, column \d+", "line 1, column <number>"),
-    (r"known are BaseballPitch.*", "known are <classes>"),
+    (r"known labels are BaseballPitch.*", "known labels are <classes>"),
     (r"sha256: '.*' before, '.*' now", "sha256: <hash> before, <hash> now"),
     (LONG, "<long name>"),
 ]

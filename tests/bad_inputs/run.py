@@ -11,7 +11,7 @@ import pytest
 
 import main_thu
 from eval import detection_command
-from tests.bad_inputs.case import DETECTION, MAIN, BadInput
+from tests.bad_inputs.case import DETECTION, MAIN, TEST, BadInput
 from tests.data_folder import make_data
 from tests.program import run_main
 from utils.checkpoint import read_checkpoint
@@ -26,7 +26,7 @@ def make_good(folder: Path) -> None:
         make_data(Path("data"))
         run_main([*BadInput("").arguments, "--save_dir", "done"])
         shutil.copy("done/THUMOS_latest.pth", "good.pth")
-        run_main([*BadInput("").arguments, "--test", "--checkpoint", "good.pth"])
+        run_main(BadInput("", TEST).arguments)
         Path("good_predictions.json").rename("pred.json")
 
 
