@@ -32,8 +32,9 @@ demo: $(READY)
 	$(RUN) --group ftcl --model_name ftcl --ftcl --checkpoint $(SAVE)/baseline/acmnet/THUMOS_latest.pth \
 	  --epochs 4 --without_wandb
 	$(RUN) --test --checkpoint $(SAVE)/ftcl/ftcl/THUMOS_latest.pth --report
-	@echo "mAP in percent on the test videos, last epoch of each stage:"
+	@echo "mAP in percent on the test videos, of each stage: last epoch, and best epoch (chosen on these videos):"
 	@$(BIN)/python -m eval.summary ACM-Net=$(SAVE)/baseline/acmnet FTCL-Net=$(SAVE)/ftcl/ftcl
+	@echo "(how much of the difference is the contrasts and how much more training: docs/RESULTS.md)"
 	@echo "pictures of what was found: $(SAVE)/ftcl/ftcl/THUMOS_latest_report/report.html"
 
 test: $(READY)
