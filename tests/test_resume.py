@@ -18,6 +18,7 @@ from tests.data_folder import make_data
 from tests.program import run_main
 from utils import run_log
 from utils.checkpoint import read_checkpoint, save_checkpoint
+from utils.distributed import all_processes
 from utils.errors import UserError
 from utils.interrupts import interrupts_wait
 
@@ -150,7 +151,7 @@ def wait_for_lines(process: "subprocess.Popen[str]", folder: Path, lines: int) -
     ("sent", "point", "count"),
     [
         ("SIGINT", "logged", 2),
-        ("SIGTERM", "step", 3),
+        pytest.param("SIGTERM", "step", 3, marks=pytest.mark.slow),
         pytest.param("SIGINT", "step", 3, marks=pytest.mark.slow),
     ],
 )
@@ -199,6 +200,13 @@ def test_an_impatient_ctrl_c_does_not_keep_the_run_from_saving(
     finally:
         signal.signal(signal.SIGINT, before)
     assert read_checkpoint(tmp_path / "THUMOS_latest.pth")["epoch"] == 1
+
+
+def test_a_wish_to_end_is_heard_as_ctrl_c_while_the_program_runs() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with all_processes():
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_wish_to_end_waits_too_if_the_program_listens_to_it() -> None:
