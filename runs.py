@@ -133,7 +133,10 @@ def test(
             protocol.truth,
             title=str(file),
             # of the training, but for those that the evaluation went by
-            settings={**checkpoint.get("config", {}), **settings_of({"config": config.as_dict()})},
+            settings={
+                **{n: v for n, v in checkpoint.get("config", {}).items() if n != "data"},
+                **settings_of({"config": config.as_dict()}),
+            },
             snippet_seconds=config.snippet_seconds,
         )
         print(f"report: {page}")

@@ -195,10 +195,13 @@ def warn_of_other_data(checkpoint: dict[str, Any], data: Dataset) -> None:
     stored = checkpoint.get("config", {}).get("data")
     for part, now in data.fingerprint.items():
         then = stored.get(part) if isinstance(stored, dict) else None
-        if not isinstance(then, dict) or then == now:
+        if then is None or then == now:
             continue
-        said = f"warning: the {part} data are not those that the checkpoint was trained beside: "
-        counts = [f"{then.get(name)} {name} then, {now[name]} now" for name in ("videos", "rows")]
-        if all(then.get(name) == now[name] for name in ("videos", "rows")):
-            counts = ["as many videos and rows, other names or values (as after --to float16)"]
-        print(said + "; ".join(counts))
+        said = f"warning: the {part} data are not those that the checkpoint was trained beside"
+        if isinstance(now, dict) and isinstance(then, dict):
+            counts = [(name, then.get(name), now[name]) for name in ("videos", "rows")]
+            if all(before == after for _, before, after in counts):
+                said += ": as many videos and rows, other names or values (as after --to float16)"
+            else:
+                said += ": " + ", ".join(f"{b} {name} then, {a} now" for name, b, a in counts)
+        print(said)

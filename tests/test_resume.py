@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -266,10 +268,18 @@ def test_other_settings_or_data_are_refused_unless_forced(
 def test_testing_on_other_data_warns(
     data: Path, tmp_path: Path, uninterrupted: dict[str, Path]
 ) -> None:
-    other = make_data(tmp_path / "other", train=12, test=7, seed=1)
+    halved, more = tmp_path / "halved", make_data(tmp_path / "more", train=12, test=9)
+    shutil.copytree(data, halved)
+    for file in (halved / "test").glob("*.npy"):
+        np.save(file, np.load(file).astype(np.float16))
     checkpoint = tmp_path / "f.pth"
     os.link(uninterrupted["acmnet"] / "THUMOS_latest.pth", checkpoint)
-    for folder, warned in ((data, False), (other, True)):
+    for folder, warnings in (
+        (data, []),
+        (halved, ["test data are not", "as many videos and rows"]),
+        (more, ["annotations data are not", "test data are not", "7 videos then, 9 now"]),
+    ):
         flags = ["--data_dir", str(folder), "--test", "--checkpoint", str(checkpoint)]
         printed = run_main(flags)
-        assert ("warning: the test data are not those" in printed) is warned
+        assert printed.count("warning: ") == sum(words.endswith("not") for words in warnings)
+        assert all(words in printed for words in warnings)
