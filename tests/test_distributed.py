@@ -261,7 +261,9 @@ def test_three_processes_follow_one(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("end", ["", "raise UserError('enough')"])
+@pytest.mark.parametrize(
+    "end", ["", pytest.param("raise UserError('enough')", marks=pytest.mark.slow)]
+)
 def test_no_thread_of_the_others_outlives_the_run(tmp_path: Path, end: str) -> None:
     """One that still has to put its work away when Python ends would abort the process."""
     script = tmp_path / "script.py"

@@ -101,7 +101,11 @@ def assert_equal(found: Any, wanted: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "point", "count"), [("acmnet", "write", 4), ("ftcl", "metrics", 3)]
+    ("stage", "point", "count"),
+    [
+        ("ftcl", "write", 4),
+        pytest.param("acmnet", "metrics", 3, marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_run_resumes_to_the_same_bits(
     data: Path, tmp_path: Path, uninterrupted: dict[str, Path], stage: str, point: str, count: int
