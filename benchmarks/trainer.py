@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -136,17 +137,10 @@ class Trainer:
         self.output = output if self.in_parts and self.config.ftcl else None
         return output
 
-    def _timed_criterion(
-        self,
-        net: ACMNet,
-        features: Tensor,
-        labels: Tensor,
-        rows: Tensor,
-        batch_labels: Tensor | None = None,
-    ) -> Terms:
-        self.labels = labels
+    def _timed_criterion(self, *given: Any, **named: Any) -> Terms:
+        self.labels = given[2]
         with self._part("forward and losses"):
-            return self.criterion(net, features, labels, rows, batch_labels)
+            return self.criterion(*given, **named)
 
     def _time_optimizer(self) -> None:
         """What lies between its two calls is the backward pass, and the check of what it gave."""

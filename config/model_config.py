@@ -133,11 +133,11 @@ class Config:
         if self.test and not self.checkpoint:
             raise UserError("--test needs --checkpoint FILE: the weights to evaluate")
         if self.checkpoint and not self.test and not self.resume:
-            here = self.run_folder.resolve()
-            if Path(self.checkpoint).resolve().parent == here:
+            own = [self.run_folder / f"{self.dataset}_{kind}.pth" for kind in ("latest", "best")]
+            if Path(self.checkpoint).resolve() in [path.resolve() for path in own]:
                 raise UserError(
-                    f"--checkpoint {self.checkpoint} lies in the folder of this run, which would "
-                    "move it away; give the run another --group, --model_name or --save_dir"
+                    f"--checkpoint {self.checkpoint} is where this run writes its own, and would "
+                    "be moved away; give the run another --group, --model_name or --save_dir"
                 )
         if self.fc_dim % 2:
             raise UserError(
