@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from dataset.batches import Batch
-from dataset.layout import Split
+from dataset.layouts import Split
 from dataset.sampling import uniform_rows
+from eval.scores import VideoScores
 from models.acmnet import INSTANCE, ACMNet
 from models.criteria import Criterion, Terms
 from models.losses import weighted_sum
-from models.scores import VideoScores
 from utils.device import Device
 from utils.distributed import ALONE, Processes
 from utils.errors import UserError
@@ -84,9 +84,9 @@ def train_one_epoch(
         UserError: after ten skipped steps in a row, naming the terms that were not finite.
     """
     net.train()
-    tally = _Tally(device.torch)
+    tally = _Tally(device.device)
     for batch in batches:
-        own = batch.share(processes.rank, processes.count)
+        own = batch.share(processes.rank, processes.world_size)
         features = split.features.gather(own.videos, own.rows)  # (B, T, D)
         labels, batch_labels = split.labels[own.videos], split.labels[batch.videos]
         with device.autocast():
@@ -97,7 +97,7 @@ def train_one_epoch(
         gradients = [p.grad for p in net.parameters() if p.grad is not None]
         gradient = torch.stack([g.sum() for g in gradients]).sum()
         found = tally.stacked(terms, total, gradient) * own.weight
-        processes.add_up([*gradients, found])
+        processes.all_reduce([*gradients, found])
         # Fused Adam leaves out the step on the device where this is 1.
         optimizer.found_inf = tally.add(found)  # type: ignore[attr-defined]
         optimizer.step()
@@ -185,8 +185,8 @@ def predict(
     rows = [uniform_rows(length, num_snippets) for length in split.features.lengths.tolist()]
     groups = _similar_lengths([len(r) for r in rows], batch_snippets)
     own: dict[int, VideoScores] = {}
-    for start in range(0, len(groups), processes.count):
-        at_once = groups[start : start + processes.count]  # one for each process
+    for start in range(0, len(groups), processes.world_size):
+        at_once = groups[start : start + processes.world_size]  # one for each process
         if processes.rank < len(at_once):
             group = at_once[processes.rank]
             scored = _score(net, split, group, [rows[i] for i in group], device)
@@ -201,13 +201,13 @@ def _score(
 ) -> list[VideoScores]:
     """Scores some videos of a split in one batch, of each these rows."""
     lengths = torch.tensor([len(r) for r in rows])
-    videos = torch.tensor(group).to(device.torch)
-    index = pad_sequence(rows, batch_first=True).to(device.torch)
+    videos = torch.tensor(group).to(device.device)
+    index = pad_sequence(rows, batch_first=True).to(device.device)
     features = split.features.gather(videos, index)
     inside = torch.arange(index.shape[1]) < lengths[:, None]
-    features *= inside.to(device.torch)[..., None]
+    features *= inside.to(device.device)[..., None]
     with device.autocast():
-        output = net(features, lengths.to(device.torch))
+        output = net(features, lengths.to(device.device))
     cas = output.branch_cas(INSTANCE).cpu().numpy()
     attention = output.attention[..., INSTANCE].cpu().numpy()
     class_scores = output.video_logits[:, INSTANCE].softmax(dim=-1).cpu().numpy()

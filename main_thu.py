@@ -13,11 +13,11 @@ from pathlib import Path
 from config.class_names import CLASS_NAMES
 from config.command_line import parse_flags
 from config.model_config import make_config, settings_of
-from dataset.layout import read_dataset
-from eval.summary import as_text, spread, summary
-from runs import test, train
-from utils.checkpoint import read_checkpoint
-from utils.device import choose_device, memory_advice
+from dataset.layouts import read_dataset
+from experiment import test, train
+from record.checkpoint import read_checkpoint
+from record.summary import as_text, spread, summary
+from utils.device import choose_device, explain_out_of_memory
 from utils.distributed import Processes, all_processes
 from utils.errors import command
 
@@ -34,15 +34,15 @@ def run(processes: Processes) -> None:
     """Trains or tests as the command line says."""
     flags = parse_flags("main_thu.py", DESCRIPTION)
     config = make_config(**flags)
-    runs = config.one_a_seed()
+    runs = config.per_seed()
     starts = [read_checkpoint(Path(run.checkpoint)) if run.checkpoint else {} for run in runs]
     if config.test:  # evaluated as it was trained, unless a flag says otherwise
         config = make_config(**{**settings_of(starts[0]), **flags})
-    gpu = str(processes.local_rank) if processes.count > 1 else config.gpu
+    gpu = str(processes.local_rank) if processes.world_size > 1 else config.gpu
     device = choose_device(config.device, gpu, config.precision, config.deterministic)
     print(f"computing on {device}, {processes}")
-    with memory_advice(device):
-        data = processes.once_a_node(
+    with explain_out_of_memory(device):
+        data = processes.once_per_node(
             lambda: read_dataset(
                 Path(config.data_dir),
                 CLASS_NAMES[config.dataset],
@@ -52,7 +52,7 @@ def run(processes: Processes) -> None:
                 memory_budget=device.memory_budget(config.feature_memory),
                 row_type=device.row_type,
             )
-        ).to(device.torch)
+        ).to(device.device)
         device.keep_freed_memory()
         if config.test:
             test(config, device, data, starts[0], processes)

@@ -34,7 +34,7 @@ from models.alignment import (
     fine_grained_sequence_distance,
     longest_common_subsequence,
 )
-from tests.alignment_twin import slow_fsd, slow_lcs
+from tests.reference_alignment import slow_fsd, slow_lcs
 from utils.device import Device, choose_device
 
 Run: TypeAlias = Callable[[], tuple[Tensor, ...]]  # gives the scores and the gradients
@@ -114,10 +114,10 @@ def check(device: Device) -> None:
                 torch.rand(4, rows, columns, dtype=torch.float64).mul(16).round() / 16
                 for _ in range(TABLES[name])
             ]
-            moved = [table.to(device.torch) for table in tables]
+            moved = [table.to(device.device) for table in tables]
             got = tuple(tensor.cpu() for tensor in batched_run(batched, moved)())
             assert_close(got, loop_run(loop, tables)(), rtol=1e-9, atol=1e-12)
-    print(f"equal on {device.torch}: values and gradients of both programs, float64")
+    print(f"equal on {device.device}: values and gradients of both programs, float64")
 
 
 def measure(name: str, pairs: int, snippets: int, full: bool, device: Device | None) -> list[str]:
@@ -140,7 +140,7 @@ def measure(name: str, pairs: int, snippets: int, full: bool, device: Device | N
     else:
         line += ["-", "-", memory, "-"]
     if device:
-        run = batched_run(batched, [table.to(device.torch) for table in tables])
+        run = batched_run(batched, [table.to(device.device) for table in tables])
         run()
         line += [f"{seconds(run, device) * 1e3:.2f}", megabytes(run, device)]
     return line
@@ -159,7 +159,7 @@ def main() -> None:
     header = ["", "B", "L", "ms", "loop ms", "ratio", "MB", "loop MB, 1 pair"]
     if other:
         check(other)
-        header += [f"{other.torch} ms", f"{other.torch} MB"]
+        header += [f"{other.device} ms", f"{other.torch} MB"]
     widths = [max(8, len(title)) for title in header]
     print(" ".join(title.rjust(width) for title, width in zip(header, widths, strict=True)))
     for name, snippets, pairs in itertools.product(PROGRAMS, SNIPPETS, PAIRS):

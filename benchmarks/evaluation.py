@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.evaluation_map import bench_map
 from dataset.annotations import Segment, Video
-from eval.detection import TIOU
-from eval.proposals import localize, propose
-from eval.protocol import Protocol
-from models.scores import VideoScores
-from tests import evaluation_twin_proposals as twin
+from eval.detection.average_precision import TIOU
+from eval.evaluator import Evaluator
+from eval.localization import localize, propose
+from eval.scores import VideoScores
+from tests import reference_localization as twin
 
 VIDEOS, SNIPPETS, SAMPLED, INSTANCES = 210, 60_685, 750, 3_311
 CLASSES = [f"class_{c}" for c in range(20)]
@@ -61,7 +61,7 @@ def bench_pass() -> None:
     """All that follows the forward pass: segments, mAP at tIoU, video-level classification."""
     videos = paper_scores()
     database = annotations(videos)
-    protocol = Protocol(database, list(database), CLASSES, TIOU, **THRESHOLDS)
+    protocol = Evaluator(database, list(database), CLASSES, TIOU, **THRESHOLDS)
     seconds, _ = medians(lambda: protocol(videos), lambda: None)
     peak = peak_mebibytes(lambda: protocol(videos))
     print(

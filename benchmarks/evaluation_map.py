@@ -17,10 +17,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dataset.annotations import read_database
-from eval.detection import TIOU, detection_map
-from eval.predictions import read_predictions
+from eval.detection.average_precision import TIOU, detection_map
+from eval.detection.prediction_file import read_predictions
 from eval.segments import Segments, ground_truth
-from tests import evaluation_twin_map as twin
+from tests import reference_map as twin
 
 DETECTIONS, INSTANCES, VIDEOS, CLASSES = 31_587, 3_358, 212, 20
 REPEATS = 7

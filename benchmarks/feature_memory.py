@@ -26,8 +26,8 @@ import torch
 
 from config.class_names import THUMOS14
 from dataset.batches import Batch, VideoBatches
-from dataset.features import Features, MappedStore
-from dataset.layout import read_dataset
+from dataset.features.store import Features, MappedStore
+from dataset.layouts import read_dataset
 from utils.device import Device, choose_device
 
 SNIPPETS, CHANNELS, BATCH_SIZE, STEP_SECONDS = 750, 2048, 16, 0.64
@@ -84,7 +84,7 @@ def compare(folder: Path, device: Device, size: int) -> None:
         read_dataset(
             folder, THUMOS14, ["train"], snippet_seconds=STEP_SECONDS, memory_budget=budget
         )
-        .to(device.torch)
+        .to(device.device)
         .splits["train"]
         for budget in (size, size / 10)
     )
@@ -93,7 +93,7 @@ def compare(folder: Path, device: Device, size: int) -> None:
     assert mapped.fingerprint == resident.fingerprint
     generator = torch.Generator().manual_seed(0)
     lengths = resident.features.lengths
-    batches = list(VideoBatches(lengths, SNIPPETS, BATCH_SIZE, generator, device.torch))
+    batches = list(VideoBatches(lengths, SNIPPETS, BATCH_SIZE, generator, device.device))
     for batch in batches:
         expected = resident.features.gather(batch.videos, batch.rows)
         assert mapped.features.gather(batch.videos, batch.rows).equal(expected)

@@ -47,10 +47,10 @@ from benchmarks.trainer import CHANNELS, CLASSES, SNIPPETS, Trainer
 from benchmarks.training import products
 from config.model_config import make_config
 from dataset.annotations import Video
-from dataset.features import FeatureStore
-from dataset.layout import Split
+from dataset.features.store import FeatureStore
+from dataset.layouts import Split
 from engine import predict
-from eval.protocol import Protocol
+from eval.evaluator import Evaluator
 from models.acmnet import ACMNet
 from models.alignment import fine_grained_sequence_distance, longest_common_subsequence
 from utils.device import Device, choose_device
@@ -102,11 +102,11 @@ def scoring_ms(device: Device, videos: int) -> tuple[float, int]:
     lengths = torch.tensor([v.snippets for v in evaluation.paper_scores()] * (videos // VIDEOS + 1))
     lengths = lengths[:videos]
     kind = device.row_type
-    rows = torch.rand(int(lengths.sum()), CHANNELS).to(device.torch, kind)
-    store = FeatureStore(rows, (lengths.cumsum(0) - lengths).to(device.torch), lengths, kind)
+    rows = torch.rand(int(lengths.sum()), CHANNELS).to(device.device, kind)
+    store = FeatureStore(rows, (lengths.cumsum(0) - lengths).to(device.device), lengths, kind)
     names = [Video(f"v{i}", "test", 1.0, ()) for i in range(videos)]
     split = Split(names, store, torch.zeros(videos, CLASSES), {})
-    net = ACMNet(CHANNELS, CLASSES).to(device.torch)
+    net = ACMNet(CHANNELS, CLASSES).to(device.device)
     used = int(lengths.clamp(max=SNIPPETS).sum())
     return median_ms(device, lambda: predict(net, split, SNIPPETS, device)), used
 
@@ -121,7 +121,7 @@ def evaluation_ms(videos: int, classes: int) -> tuple[float, int]:
         evaluation.video_scores(f"video_{i}", n, random, classes) for i, n in enumerate(lengths)
     ]
     database = evaluation.annotations(scores, names, instances=16 * videos)
-    protocol = Protocol(database, list(database), names, evaluation.TIOU, **evaluation.THRESHOLDS)
+    protocol = Evaluator(database, list(database), names, evaluation.TIOU, **evaluation.THRESHOLDS)
     searched = [max(1, int((v.class_scores[:-1] > 0.25).sum())) for v in scores]
     steps = sum(UPSAMPLING * len(v.attention) * n for v, n in zip(scores, searched, strict=True))
     return median_ms(HOST, lambda: protocol(scores)), steps * FLOAT64_BYTES
@@ -129,7 +129,7 @@ def evaluation_ms(videos: int, classes: int) -> tuple[float, int]:
 
 def alignment_ms(device: Device, name: str, length: int) -> float:
     """Milliseconds of one of the programs for 16 pairs, forward and backward."""
-    tables = [torch.rand(PAIRS, length, length, device=device.torch) for _ in range(2)]
+    tables = [torch.rand(PAIRS, length, length, device=device.device) for _ in range(2)]
 
     def run() -> None:
         match, gap = (table.requires_grad_() for table in tables)
@@ -221,7 +221,7 @@ class Table:
         """Steps of both stages whose batch is shared."""
         device = self.devices[0]
         most = cores() if device.on_cpu else torch.cuda.device_count()
-        flags = ["--device", device.torch.type, "--precision", device.precision]
+        flags = ["--device", device.device.type, "--precision", device.precision]
         flags += ["--snippets", "250", "--channels", "1024"]
         os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started from here on
         runs = {n: scaling.launch(n, flags) for n in (1, 2, 4, 8) if n <= most}

@@ -19,7 +19,7 @@ from utils.device import Device, choose_device
 
 def prepare(device: Device) -> None:
     """Sets this process up as the program does before it trains."""
-    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
+    choose_device(device.device.type, str(device.device.index or 0), device.precision)
     device.keep_freed_memory()
 
 
@@ -64,7 +64,7 @@ def median_ms(device: Device, run: Callable[[], object], least: float = 0.5) -> 
 def matmul_rate(device: Device) -> float:
     """Floating-point operations a second of a plain matrix product in the device's precision."""
     size = 4096 if device.on_cpu else 8192
-    x, y = (torch.randn(size, size, device=device.torch).to(device.row_type) for _ in range(2))
+    x, y = (torch.randn(size, size, device=device.device).to(device.row_type) for _ in range(2))
     result = torch.empty_like(x)
     clock = Clock(device)
     for _ in range(6):
@@ -75,7 +75,7 @@ def matmul_rate(device: Device) -> float:
 
 def copy_rate(device: Device) -> float:
     """Bytes a second, read plus written, of a copy that is far larger than the caches."""
-    source = torch.ones(2**26, device=device.torch)
+    source = torch.ones(2**26, device=device.device)
     target = torch.ones_like(source)
     clock = Clock(device)
     for _ in range(6):
@@ -88,7 +88,7 @@ def peak_memory(device: Device) -> float | None:
     """Highest bytes so far, since `reset_peak_memory` if it was called: of the process, or of torch
     on a GPU; None where the system does not tell."""
     if not device.on_cpu:
-        return torch.cuda.max_memory_allocated(device.torch)
+        return torch.cuda.max_memory_allocated(device.device)
     return _resident_bytes("VmHWM")
 
 
@@ -96,8 +96,8 @@ def reset_peak_memory(device: Device) -> float | None:
     """Makes the present use the peak, after giving back what is free; returns its bytes."""
     if not device.on_cpu:
         device.synchronize()
-        torch.cuda.reset_peak_memory_stats(device.torch)
-        return torch.cuda.memory_allocated(device.torch)
+        torch.cuda.reset_peak_memory_stats(device.device)
+        return torch.cuda.memory_allocated(device.device)
     reset = Path("/proc/self/clear_refs")
     if not reset.exists():  # not Linux
         return None

@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from benchmarks.measuring import cores
+from build import build_batches, build_criterion, build_network, build_optimizer, loss_weights
 from config.model_config import Config, make_config
 from dataset.annotations import Video
-from dataset.features import FeatureStore
-from dataset.layout import Dataset, Split
+from dataset.features.store import FeatureStore
+from dataset.layouts import Dataset, Split
 from engine import train_one_epoch
-from stages import loss_weights, make_batches, make_criterion, make_network, make_optimizer
 from utils.device import Device, choose_device
 from utils.distributed import Processes, all_processes
 from utils.errors import command
@@ -52,13 +52,13 @@ def measure(
     config: Config, device: Device, split: Split, steps: int, processes: Processes
 ) -> dict[str, Any]:
     """Trains for some steps; gives their median time and the losses."""
-    split = split.to(device.torch)
+    split = split.to(device.device)
     device.keep_freed_memory()
     generator = seed_everything(0, processes.rank)
     data = Dataset(tuple(map(str, range(CLASSES))), {}, {"train": split}, "")
-    net = make_network(config, data, {}).to(device.torch)
-    processes.copy_from_main(list(net.state_dict().values()))
-    batches = make_batches(config, split, generator, device.torch)
+    net = build_network(config, data, {}).to(device.device)
+    processes.broadcast(list(net.state_dict().values()))
+    batches = build_batches(config, split, generator, device.device)
     whole = [batch for batch in batches if len(batch.videos) == 16 * batch.unit]
     ends: list[float] = []
 
@@ -68,11 +68,11 @@ def measure(
 
     report = train_one_epoch(
         net,
-        make_criterion(config),
+        build_criterion(config),
         loss_weights(config),
         (whole * steps)[: steps + 2],
         split,
-        make_optimizer(config, net),
+        build_optimizer(config, net),
         device,
         after_step,
         processes,

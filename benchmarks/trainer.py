@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.measuring import Clock
+from build import build_criterion, build_optimizer, loss_weights
 from config.model_config import Config
 from dataset.batches import Batch
-from dataset.features import FeatureStore
-from dataset.layout import Split
+from dataset.features.store import FeatureStore
+from dataset.layouts import Split
 from engine import train_one_epoch
 from models.acmnet import ACMNet, ACMOutput
-from models.contrast import difference_of_means, fsd_scores, halves, lcs_scores, same_class
+from models.contrastive import difference_of_means, fsd_scores, halves, lcs_scores, same_class
 from models.criteria import Terms
 from models.ftclnet import FTCLNet, Sequence, action_candidates, background_candidates, take
-from stages import loss_weights, make_criterion, make_optimizer
 from utils.device import Device
 
 SNIPPETS, CHANNELS, CLASSES = 750, 2048, 20
@@ -57,19 +57,19 @@ class Trainer:
         self.at_once = 1 if device.on_cpu else 20  # steps of a round, between which nothing waits
         self.in_parts = False
         kind = device.row_type
-        rows = torch.rand(STORED_VIDEOS * snippets, CHANNELS, device=device.torch).to(kind)
+        rows = torch.rand(STORED_VIDEOS * snippets, CHANNELS, device=device.device).to(kind)
         lengths = torch.full((STORED_VIDEOS,), snippets)
-        first = (lengths.cumsum(0) - lengths).to(device.torch)
-        labels = torch.eye(classes)[torch.arange(STORED_VIDEOS) % 2].to(device.torch)
+        first = (lengths.cumsum(0) - lengths).to(device.device)
+        labels = torch.eye(classes)[torch.arange(STORED_VIDEOS) % 2].to(device.device)
         self.split = Split([], _TimedStore(rows, first, lengths, kind, self._part), labels, {})
         self.snippets = snippets
         net: ACMNet = FTCLNet(CHANNELS, classes) if config.ftcl else ACMNet(CHANNELS, classes)
-        self.net = net.to(device.torch).train()
+        self.net = net.to(device.device).train()
         self.forward = net.forward
         self.output: ACMOutput | None = None
         net.forward = self._timed_forward  # type: ignore[method-assign]
-        self.criterion, self.weights = make_criterion(config), loss_weights(config)
-        self.optimizer = make_optimizer(config, self.net)
+        self.criterion, self.weights = build_criterion(config), loss_weights(config)
+        self.optimizer = build_optimizer(config, self.net)
         self._time_optimizer()
 
     def batches(self, steps: int) -> list[Batch]:
@@ -81,7 +81,7 @@ class Trainer:
         count = self.config.batch_size * (2 if self.config.ftcl else 1)
         videos = torch.randint(STORED_VIDEOS, (count,))
         rows = torch.arange(self.snippets).expand(count, -1)
-        return Batch(videos, rows, unit=2 if self.config.ftcl else 1).to(self.device.torch)
+        return Batch(videos, rows, unit=2 if self.config.ftcl else 1).to(self.device.device)
 
     def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Features (B, T, D) and labels (B, C) of a batch."""

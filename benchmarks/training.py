@@ -44,7 +44,7 @@ from benchmarks.trainer import CHANNELS, CLASSES, CONTRASTS, PARTS, SNIPPETS, WA
 from config.model_config import Config, make_config
 from dataset.batches import Batch
 from models.losses import weighted_sum
-from tests.training_twin import SlowNet, slow_acm_losses, slow_ftcl_losses
+from tests.reference_training import SlowNet, slow_acm_losses, slow_ftcl_losses
 from utils.device import Device, choose_device
 
 PROJECTED = 1024
@@ -58,7 +58,7 @@ class SlowTrainer:
     def __init__(self, ours: Trainer) -> None:
         self.ours, self.clock = ours, Clock(ours.device)
         self.net = SlowNet(CHANNELS, CLASSES, ours.config.dropout, PROJECTED)
-        self.net = self.net.to(ours.device.torch).train()
+        self.net = self.net.to(ours.device.device).train()
         betas = (ours.config.adam_beta1, ours.config.adam_beta2)
         self.optimizer = torch.optim.Adam(
             self.net.parameters(), ours.config.lr, betas, weight_decay=ours.config.weight_decay
@@ -121,7 +121,7 @@ def our_side(device: Device, ftcl: bool) -> Callable[[], float]:
 
 def slow_side(device: Device, ftcl: bool, keep: bool) -> Callable[[], float]:
     """The plain step, for timing in turns."""
-    choose_device(device.torch.type, str(device.torch.index or 0), device.precision)
+    choose_device(device.device.type, str(device.device.index or 0), device.precision)
     if keep:
         device.keep_freed_memory()
     return SlowTrainer(Trainer(make_config(ftcl=ftcl), device)).step

@@ -165,7 +165,7 @@ class Config:
         """Where the run leaves its checkpoints and logs."""
         return Path(self.save_dir or Path(self.data_dir, "save", self.group, self.model_name))
 
-    def one_a_seed(self) -> list["Config"]:
+    def per_seed(self) -> list["Config"]:
         """This run, or with `--seeds` one for each seed, each with a folder of its own."""
         return [
             replace(

@@ -99,7 +99,7 @@ def longest_common_subsequence(
     return _score(_lcs_steps(similarity, threshold), False, lengths)
 
 
-def fsd_alignment(
+def fsd_path(
     match: Tensor,
     gap_insert: Tensor,
     gap_delete: Tensor,
@@ -117,13 +117,13 @@ def fsd_alignment(
     return _path(_fsd_steps(match, gap_insert, gap_delete, gamma), gamma > 0, lengths)
 
 
-def lcs_alignment(similarity: Tensor, threshold: float, lengths: Lengths | None = None) -> Tensor:
+def lcs_path(similarity: Tensor, threshold: float, lengths: Lengths | None = None) -> Tensor:
     """Path of the longest common subsequence of each pair; it consists of the `MATCH` cells.
 
     Args: as in `longest_common_subsequence`.
 
     Returns:
-        (B, L, M) int8, coded as in `fsd_alignment`. The similarities of the `MATCH` cells add up
+        (B, L, M) int8, coded as in `fsd_path`. The similarities of the `MATCH` cells add up
         to the score.
     """
     return _path(_lcs_steps(similarity, threshold), False, lengths)

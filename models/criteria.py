@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from models.acmnet import ACMNet
-from models.contrast import (
+from models.contrastive import (
     difference_of_means,
     fsd_scores,
     halves,

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 import engine
-import utils.run_log
+import record.run_log
 from main_thu import main
 
 
@@ -74,9 +74,11 @@ if __name__ == "__main__":
     elif point == "rename":
         os.replace = countdown(count, os.replace, before=False)
     elif point == "logged":
-        utils.run_log.append_line = countdown(count, utils.run_log.append_line, before=False)
+        record.run_log.append_line = countdown(count, record.run_log.append_line, before=False)
     elif point == "metrics":
-        utils.run_log.save_checkpoint = countdown(count, utils.run_log.save_checkpoint, before=True)
+        record.run_log.save_checkpoint = countdown(
+            count, record.run_log.save_checkpoint, before=True
+        )
     elif point == "step":
         engine.weighted_sum = countdown(count, engine.weighted_sum, before=True)
     else:

@@ -23,18 +23,18 @@ import torch
 from torch import Tensor
 
 import main_thu
+from build import build_criterion
 from models.acmnet import ACMNet
 from models.criteria import Criterion, Terms
-from stages import make_criterion
 from utils.distributed import all_processes
 from utils.errors import UserError, command
 
 
 def spoilt(bad_step: int | None, fatal: bool = False) -> Callable[[Any], Criterion]:
-    """`make_criterion` whose guide loss is NaN in one step, or which ends its process then."""
+    """`build_criterion` whose guide loss is NaN in one step, or which ends its process then."""
 
     def make(config: Any) -> Criterion:
-        criterion, steps = make_criterion(config), iter(range(10**6))
+        criterion, steps = build_criterion(config), iter(range(10**6))
 
         def wrapped(net: ACMNet, *arguments: Tensor) -> Terms:
             terms = criterion(net, *arguments)
@@ -63,8 +63,8 @@ def main() -> None:
             return read(*arguments, **keywords)
 
         def run(flags: list[str], step: int | None, fatal: bool = False) -> None:
-            bad_step = step if processes.rank == processes.count - 1 else None
-            patch.setattr("runs.make_criterion", spoilt(bad_step, fatal))
+            bad_step = step if processes.rank == processes.world_size - 1 else None
+            patch.setattr("experiment.build_criterion", spoilt(bad_step, fatal))
             patch.setattr(sys, "argv", ["main_thu.py", *flags])
             main_thu.run(processes)
 

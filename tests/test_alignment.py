@@ -17,11 +17,11 @@ from models.alignment import (
     MATCH,
     cosine_table,
     fine_grained_sequence_distance,
-    fsd_alignment,
-    lcs_alignment,
+    fsd_path,
+    lcs_path,
     longest_common_subsequence,
 )
-from tests.alignment_twin import (
+from tests.reference_alignment import (
     Tables,
     slow_cosine,
     slow_fsd,
@@ -222,7 +222,7 @@ def test_ties_of_the_plain_maximum(insert: float, delete: float, taken: int) -> 
     score = fine_grained_sequence_distance(match, up, left, gamma=0.0)
     got = weighted_gradients(score, match, up, left)
     assert [gradient.item() for gradient in got] == [1, taken == 1, taken == 2]
-    assert fsd_alignment(match, up, left, gamma=0.0).item() == (MATCH, INSERT, DELETE)[taken]
+    assert fsd_path(match, up, left, gamma=0.0).item() == (MATCH, INSERT, DELETE)[taken]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def zeros(*shape: int) -> Tensor:
             r"match has shape \(3, 4\)",
         ),
         (
-            lambda: fsd_alignment(zeros(1, 2, 2), zeros(1, 2, 2), zeros(1, 2, 2), gamma=-1),
+            lambda: fsd_path(zeros(1, 2, 2), zeros(1, 2, 2), zeros(1, 2, 2), gamma=-1),
             "gamma is -1",
         ),
         (
@@ -312,7 +312,7 @@ def zeros(*shape: int) -> Tensor:
             r"column lengths have shape \(3,\).*wanted \(2,\)",
         ),
         (
-            lambda: lcs_alignment(zeros(2, 3, 3), 0.5, (torch.ones(2), torch.ones(2))),
+            lambda: lcs_path(zeros(2, 3, 3), 0.5, (torch.ones(2), torch.ones(2))),
             "row lengths .*float32: wanted",
         ),
         (

@@ -16,11 +16,11 @@ from models.alignment import (
     MATCH,
     cosine_table,
     fine_grained_sequence_distance,
-    fsd_alignment,
-    lcs_alignment,
+    fsd_path,
+    lcs_path,
     longest_common_subsequence,
 )
-from tests.alignment_twin import (
+from tests.reference_alignment import (
     Lengths,
     Tables,
     slow_fsd_table,
@@ -189,7 +189,7 @@ def test_cuda_equals_cpu_without_waiting_for_the_device(gamma: float) -> None:
             total = total + longest_common_subsequence(x, 0.9, ends)
             total = total + longest_common_subsequence(cosine_table(y, z), 0.8)
             got = torch.autograd.grad((weights * total).sum(), moved)
-            path = fsd_alignment(x, y, z, gamma), lcs_alignment(moved[0], 0.9, ends)
+            path = fsd_path(x, y, z, gamma), lcs_path(moved[0], 0.9, ends)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         return tuple(tensor.detach().cpu() for tensor in (total, *got, *path))
@@ -235,12 +235,12 @@ def test_alignments_add_up_to_the_scores(drawn: Tables, seed: int) -> None:
     torch.manual_seed(seed)
     lengths = some_lengths(rows, columns, pairs)
 
-    paths = fsd_alignment(match, insert, delete, 0.0, lengths)
+    paths = fsd_path(match, insert, delete, 0.0, lengths)
     values = match + insert * (paths == INSERT) + delete * (paths == DELETE)
     scores = fine_grained_sequence_distance(match, insert, delete, 0.0, lengths)
     assert_close((values * (paths != 0)).sum((1, 2)), scores)
 
-    subsequences = lcs_alignment(match, 0.25, lengths)
+    subsequences = lcs_path(match, 0.25, lengths)
     scores = longest_common_subsequence(match, 0.25, lengths)
     assert_close((match * (subsequences == MATCH)).sum((1, 2)), scores)
     assert (match[subsequences == MATCH] > 0.25).all()
@@ -253,7 +253,7 @@ def test_alignments_add_up_to_the_scores(drawn: Tables, seed: int) -> None:
 
 def test_the_smooth_path_follows_the_largest_argument() -> None:
     match, insert, delete = torch.randn(3, 4, 5, 7, dtype=torch.float64)
-    paths = fsd_alignment(match, insert, delete, gamma=0.5)
+    paths = fsd_path(match, insert, delete, gamma=0.5)
     for pair, path in enumerate(paths):
         table = slow_fsd_table(match[pair], insert[pair], delete[pair], 0.5)
         for i, j, code in walk(path, 5, 7):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.acmnet import ACMNet
-from utils.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from record.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from utils.errors import UserError
 
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset.annotations import Video, read_database, read_split
-from eval import matching
-from eval.detection import AP_KINDS, TIOU, average_precision_of, detection_map
-from eval.matching import temporal_iou
-from eval.predictions import read_predictions
+from eval.detection import matching
+from eval.detection.average_precision import AP_KINDS, TIOU, average_precision_of, detection_map
+from eval.detection.matching import temporal_iou
+from eval.detection.prediction_file import read_predictions
+from eval.detection.selection import select
+from eval.detection.tables import class_table, map_table, score_arrays
 from eval.segments import Segments, ground_truth, segments_from_rows
-from eval.selection import select
-from eval.tables import class_table, map_table, score_arrays
-from tests import evaluation_twin_map as twin
+from tests import reference_map as twin
 from utils.errors import UserError
 
 CLASSES = ("Diving", "CliffDiving", "Shotput")

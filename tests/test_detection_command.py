@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from dataset.annotations import read_database
-from eval import detection_command
-from eval.predictions import write_predictions
+from eval.detection import command as detection_command
+from eval.detection.prediction_file import write_predictions
 from eval.segments import ground_truth
 
 Run = Callable[..., str]

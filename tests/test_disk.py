@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from eval import detection_command
+from eval.detection import command as detection_command
+from record.checkpoint import read_checkpoint, save_checkpoint
 from tests.bad_inputs.case import BASE, DETECTION, MAIN, RESUME, TEST
 from tests.bad_inputs.run import make_good
 from tests.disks import read_only, small_disk, small_files
 from tests.program import run_main
-from utils.checkpoint import read_checkpoint, save_checkpoint
 from utils.errors import UserError
 from utils.files import append_line, write_json, write_text
 

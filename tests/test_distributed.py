@@ -14,15 +14,15 @@ import torch
 
 from config.class_names import THUMOS14
 from dataset.batches import Batch, VideoBatches
-from dataset.layout import read_dataset
+from dataset.layouts import read_dataset
 from dataset.pairs import PairBatches
 from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import FTCLNet
+from record.checkpoint import read_checkpoint
 from tests.data_folder import make_data
 from tests.program import run_main
 from tests.several_runs import spoilt
 from tests.test_resume import assert_same, wait_for_lines, without_times
-from utils.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).parents[1]
 NO_DROPOUT = ["--dropout", "0", "--lr", "1e-3"]
@@ -134,7 +134,7 @@ def test_two_processes_follow_one(data: Path, runs: Runs, tmp_path: Path, name: 
 def test_a_step_that_is_not_finite_in_one_process_is_skipped_by_all(
     data: Path, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runs.make_criterion", spoilt(SPOILT_STEP))
+    monkeypatch.setattr("experiment.build_criterion", spoilt(SPOILT_STEP))
     run_main(command(data, tmp_path, *TRAJECTORIES["acmnet"]))
     assert without_times(tmp_path / "metrics.jsonl")[1]["skipped steps/guide"] == 1
     assert_close(runs.folder / "spoilt", tmp_path)
@@ -281,7 +281,7 @@ def threads():
 before = threads()
 with suppress(UserError, SystemExit), all_processes() as processes:
     processes.gather(processes.rank)
-    processes.agree()
+    processes.barrier()
     during = threads() - before
     {end}
 del processes

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from build import build_batches, build_criterion, build_optimizer, loss_weights, try_step
 from config.class_names import THUMOS14
 from config.model_config import make_config
 from dataset.batches import Batch, VideoBatches
-from dataset.layout import Split, read_dataset
+from dataset.layouts import Split, read_dataset
 from engine import EpochReport, predict, train_one_epoch
 from models.acmnet import ACMNet
 from models.criteria import ACMCriterion, Terms
 from models.ftclnet import FTCLNet
-from stages import loss_weights, make_batches, make_criterion, make_optimizer, try_step
 from tests.data_folder import make_data
 from utils.device import Device, choose_device
 from utils.errors import UserError
@@ -187,8 +187,8 @@ def test_bfloat16_trains_as_float32_does_to_its_digits(folder: Path) -> None:
         torch.manual_seed(0)
         config = make_config(lr=1e-3, num_snippets=20, batch_size=3)
         net = ACMNet(16, 20, dropout=0.0)
-        batches = make_batches(config, split, torch.Generator().manual_seed(1), device.torch)
-        optimizer, criterion = make_optimizer(config, net), make_criterion(config)
+        batches = build_batches(config, split, torch.Generator().manual_seed(1), device.device)
+        optimizer, criterion = build_optimizer(config, net), build_criterion(config)
         train = partial(train_one_epoch, net, criterion, loss_weights(config))
         several = [batch for _ in range(20) for batch in batches][:20]
         found = [
@@ -209,11 +209,11 @@ def test_bfloat16_trains_as_float32_does_to_its_digits(folder: Path) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_a_training_step_never_waits_for_the_gpu(folder: Path, precision: str, ftcl: bool) -> None:
     device = choose_device("cuda", "0", precision)
-    split = read_splits(folder, device)["train"].to(device.torch)
+    split = read_splits(folder, device)["train"].to(device.device)
     config = make_config(ftcl=ftcl, num_snippets=20, batch_size=3, fc_dim=8)
-    net = (FTCLNet(16, 20, fc_dim=8) if ftcl else ACMNet(16, 20)).to(device.torch)
-    optimizer, criterion = make_optimizer(config, net), make_criterion(config)
-    batches = list(make_batches(config, split, torch.Generator(), device.torch))
+    net = (FTCLNet(16, 20, fc_dim=8) if ftcl else ACMNet(16, 20)).to(device.device)
+    optimizer, criterion = build_optimizer(config, net), build_criterion(config)
+    batches = list(build_batches(config, split, torch.Generator(), device.device))
     done = 0
 
     def after_step() -> None:
@@ -239,14 +239,14 @@ def test_cuda_and_cpu_give_the_same_scores(splits: dict[str, Split]) -> None:
     net = ACMNet(16, 20)
     expected = predict(net, splits["test"], 30, CPU)
     device = choose_device("cuda", "0", "fp32")
-    found = predict(net.to(device.torch), splits["test"].to(device.torch), 30, device)
+    found = predict(net.to(device.device), splits["test"].to(device.device), 30, device)
     for a, b in zip(expected, found, strict=True):
         torch.testing.assert_close(torch.from_numpy(a.cas), torch.from_numpy(b.cas))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_gpu_draws_on_from_a_saved_state_and_sums_in_float32() -> None:
-    device = choose_device("cuda", "0", "bf16").torch
+    device = choose_device("cuda", "0", "bf16").device
     assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
     generator = seed_everything(0)
     torch.rand(3, device=device)
@@ -312,5 +312,5 @@ def test_the_step_that_is_tried_after_running_out_of_memory_is_a_training_step(
     config = make_config(batch_size=3, num_snippets=20, **flags)
     net = FTCLNet(16, 20, fc_dim=8) if config.ftcl else ACMNet(16, 20)
     before = net.snippet_cls.weight.detach().clone()
-    try_step(config, net, splits["train"], make_optimizer(config, net), CPU)
+    try_step(config, net, splits["train"], build_optimizer(config, net), CPU)
     assert not net.snippet_cls.weight.equal(before)

@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from config.class_names import THUMOS14
-from dataset.layout import read_dataset
-from eval import detection_command
+from dataset.layouts import read_dataset
+from eval.detection import command as detection_command
 from tests.bad_inputs.case import BASE, DETECTION
 from tests.bad_inputs.page import CASES, cells_of, general, page_of
 from tests.bad_inputs.run import make_good, message_of
 from tests.data_folder import edit_json
 from tests.program import run_main
-from utils.device import Device, memory_advice
+from utils.device import Device, explain_out_of_memory
 from utils.errors import UserError
 
 PAGE = (Path(__file__).parents[1] / "docs" / "ERRORS.md").read_text(encoding="utf-8")
@@ -109,7 +109,7 @@ def out_of_memory_above(most: int) -> tuple[Callable[[int], None], list[int]]:
 )
 def test_out_of_cuda_memory_says_which_batch_size_fits(fits: int, advice: str) -> None:
     step, tried = out_of_memory_above(fits)
-    with pytest.raises(UserError) as raised, memory_advice(CPU, 64, step):
+    with pytest.raises(UserError) as raised, explain_out_of_memory(CPU, 64, step):
         step(64)
     assert advice in str(raised.value)
     assert len(tried) <= 7
@@ -125,7 +125,7 @@ def test_the_memory_of_the_failed_step_is_free_when_others_are_tried() -> None:
         if batch_size > 3:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    with pytest.raises(UserError, match="3 does"), memory_advice(CPU, 8, step):
+    with pytest.raises(UserError, match="3 does"), explain_out_of_memory(CPU, 8, step):
         step(8)
     assert len(held) == 4
 
@@ -133,12 +133,15 @@ def test_the_memory_of_the_failed_step_is_free_when_others_are_tried() -> None:
 def test_out_of_memory_elsewhere_says_so_and_other_errors_pass() -> None:
     step, tried = out_of_memory_above(0)
     refused = pytest.raises(UserError, match=r"out of memory on CPU.*tried to allocate")
-    with refused, memory_advice(CPU, 8, step):
+    with refused, explain_out_of_memory(CPU, 8, step):
         torch.empty(10**15)
     assert not tried  # the system may kill the process where torch does not refuse
-    with pytest.raises(UserError, match=r"out of memory.*Unable to allocate"), memory_advice(CPU):
+    with (
+        pytest.raises(UserError, match=r"out of memory.*Unable to allocate"),
+        explain_out_of_memory(CPU),
+    ):
         np.empty(10**15)
-    with pytest.raises(RuntimeError, match="another"), memory_advice(CPU):
+    with pytest.raises(RuntimeError, match="another"), explain_out_of_memory(CPU):
         raise RuntimeError("another")
 
 

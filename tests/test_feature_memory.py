@@ -14,14 +14,14 @@ import pytest
 import torch
 
 from config.class_names import THUMOS14
-from dataset import features
-from dataset.conversion import convert, main
-from dataset.features import FeatureStore, MappedStore
-from dataset.layout import Dataset, read_dataset
+from dataset.features import store as features
+from dataset.features.conversion import convert, main
+from dataset.features.store import FeatureStore, MappedStore
+from dataset.layouts import Dataset, read_dataset
+from record.checkpoint import read_checkpoint
 from tests.data_folder import make_data
 from tests.program import run_main
 from utils import memory
-from utils.checkpoint import read_checkpoint
 from utils.device import choose_device
 from utils.errors import UserError
 
@@ -231,9 +231,9 @@ print(sum(faults() for _ in range(10)))
 def test_mapped_rows_on_cuda_are_those_in_memory(folder: Path, kind: Any) -> None:
     rewrite(folder, lambda rows: rows.astype(kind))
     device = choose_device("cuda", "0", "fp32")
-    videos = torch.tensor([0, 2]).to(device.torch)
-    rows = torch.tensor([[3, 0], [7, 7]]).to(device.torch)
-    stores = [read(folder, b).to(device.torch).splits["train"].features for b in (np.inf, 0)]
+    videos = torch.tensor([0, 2]).to(device.device)
+    rows = torch.tensor([[3, 0], [7, 7]]).to(device.device)
+    stores = [read(folder, b).to(device.device).splits["train"].features for b in (np.inf, 0)]
     expected, found = (store.gather(videos, rows) for store in stores)
     assert found.equal(expected)
     assert found.device == expected.device

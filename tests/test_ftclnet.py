@@ -13,7 +13,7 @@ from torch import Tensor
 from dataset.pairs import PairBatches, negative_pairs, positive_pairs
 from models.acmnet import ACMOutput
 from models.alignment import longest_common_subsequence
-from models.contrast import (
+from models.contrastive import (
     difference_of_means,
     fsd_scores,
     halves,
@@ -313,11 +313,11 @@ def test_pairs_of_thumos14_are_those_of_the_release(golden: Path) -> None:
     assert len(negative) == 18772
     assert positive == set(released[861:])
     assert set(released[:861]) <= negative
-    batches = make_batches(labels)
+    batches = build_batches(labels)
     assert (len(batches.pairs), len(batches)) == (1722, 108)
 
 
-def make_batches(labels: Tensor, resample: bool = False, seed: int = 0) -> PairBatches:
+def build_batches(labels: Tensor, resample: bool = False, seed: int = 0) -> PairBatches:
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.full((len(labels),), 90)
     return PairBatches(labels, lengths, 10, 16, resample, generator, torch.device("cpu"))
@@ -326,7 +326,7 @@ def make_batches(labels: Tensor, resample: bool = False, seed: int = 0) -> PairB
 def test_negatives_and_rows_are_drawn_once_or_every_epoch() -> None:
     labels = torch.eye(4).repeat(5, 1)
     for resample in (False, True):
-        batches = make_batches(labels, resample)
+        batches = build_batches(labels, resample)
         first, second = list(batches), list(batches)
         pairs = [
             {tuple(sorted(pair)) for batch in epoch for pair in batch.videos.view(2, -1).T.tolist()}
@@ -357,6 +357,6 @@ def test_videos_that_share_some_classes_make_no_pair() -> None:
 
 def test_a_data_set_without_pairs_is_said_so() -> None:
     with pytest.raises(UserError, match="with the same labels; none of the 3 videos"):
-        make_batches(torch.eye(3))
+        build_batches(torch.eye(3))
     with pytest.raises(UserError, match="without a common label; all 3 videos share one"):
-        make_batches(torch.ones(3, 2))
+        build_batches(torch.ones(3, 2))

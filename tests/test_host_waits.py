@@ -18,15 +18,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import engine
+from build import build_criterion, loss_weights
 from config.model_config import make_config
 from dataset.batches import Batch
-from dataset.features import FeatureStore
-from dataset.layout import Split
+from dataset.features.store import FeatureStore
+from dataset.layouts import Split
 from models.acmnet import ACMNet
 from models.alignment import _Alignment
 from models.ftclnet import FTCLNet
 from models.temporal_conv import _TapProducts
-from stages import loss_weights, make_criterion
 from utils.device import Device
 
 META = torch.device("meta")
@@ -131,7 +131,7 @@ def test_a_training_step_asks_nothing_of_the_host(
     # the report, once an epoch, does wait
     monkeypatch.setattr(engine._Tally, "report", lambda tally: names.extend(tally.losses))
     config = make_config(**flags)
-    criterion, weights = make_criterion(config), loss_weights(config)
+    criterion, weights = build_criterion(config), loss_weights(config)
     with META:
         net = (FTCLNet if config.ftcl else ACMNet)(2048, 20)
         if config.objective == "paper":

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from record.checkpoint import read_checkpoint
 from tests.data_folder import edit_json, make_data
 from tests.program import run_main
-from utils.checkpoint import read_checkpoint
 
 Run = Callable[..., str]
 

@@ -18,12 +18,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eval.breakdown import error_breakdown
-from eval.detection import detection_map
-from eval.protocol import Evaluation
-from eval.report import _choose, rate_videos, write_report
-from eval.segments import Segments, segments_from_rows
-from eval.timelines import (
+from eval.detection.average_precision import detection_map
+from eval.detection.error_analysis import error_breakdown
+from eval.evaluator import Evaluation
+from eval.report.page import _choose, rate_videos, write_report
+from eval.report.timelines import (
     COLOURS,
     SCORE_FRACTION,
     _drawn,
@@ -31,7 +30,8 @@ from eval.timelines import (
     draw_overview,
     draw_timeline,
 )
-from models.scores import VideoScores
+from eval.scores import VideoScores
+from eval.segments import Segments, segments_from_rows
 from utils.errors import UserError
 
 CLASSES = ("Diving", "CliffDiving", "Shotput", "High $x_1$ Jump", "Billiards", "TennisSwing")

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+from record import run_log
+from record.checkpoint import read_checkpoint, save_checkpoint
 from tests.data_folder import make_data
 from tests.program import run_main
-from utils import run_log
-from utils.checkpoint import read_checkpoint, save_checkpoint
 from utils.distributed import all_processes
 from utils.errors import UserError
 from utils.interrupts import interrupts_wait

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from config.class_names import THUMOS14
 from dataset import synthetic
-from dataset.layout import read_dataset
+from dataset.layouts import read_dataset
 from dataset.synthetic import (
     BLOCK,
     FRAMES_PER_ROW,

@@ -10,9 +10,9 @@ import pytest
 
 wandb = pytest.importorskip("wandb")
 
-from utils.checkpoint import read_checkpoint  # noqa: E402
-from utils.run_log import RunLog  # noqa: E402
-from utils.wandb_run import WandbRun  # noqa: E402
+from record.checkpoint import read_checkpoint  # noqa: E402
+from record.run_log import RunLog  # noqa: E402
+from record.wandb_run import WandbRun  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -30,17 +30,17 @@ class Device:
     """A device and the arithmetic of its matrix products.
 
     Attributes:
-        torch: the device.
+        device: the device.
         precision: "fp32", "tf32" or "bf16".
     """
 
-    torch: torch.device
+    device: torch.device
     precision: str
 
     @property
     def on_cpu(self) -> bool:
         """Whether it is the CPU, whose memory is that of the process."""
-        return self.torch.type == "cpu"
+        return self.device.type == "cpu"
 
     @property
     def row_type(self) -> DType:
@@ -49,12 +49,12 @@ class Device:
 
     def autocast(self) -> AbstractContextManager[None]:
         """Context in which matrix products run in bfloat16 if the precision says so."""
-        return torch.autocast(self.torch.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def synchronize(self) -> None:
         """Waits until the device has done all its work, for timing."""
-        if self.torch.type == "cuda":
-            torch.cuda.synchronize(self.torch)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def memory_budget(self, gib: float) -> float:
         """Bytes that data may take: `gib` GiB; if that is negative, half of the memory that is free
@@ -62,8 +62,8 @@ class Device:
         if gib >= 0:
             return gib * 2**30
         free = free_memory()
-        if self.torch.type == "cuda":
-            free = min(free, torch.cuda.mem_get_info(self.torch)[0])
+        if self.device.type == "cuda":
+            free = min(free, torch.cuda.mem_get_info(self.device)[0])
         return free / 2
 
     def keep_freed_memory(self) -> None:
@@ -73,8 +73,8 @@ class Device:
             keep_freed_memory()
 
     def __str__(self) -> str:
-        if self.torch.type == "cuda":
-            return f"{torch.cuda.get_device_name(self.torch)} ({self.torch}), {self.precision}"
+        if self.device.type == "cuda":
+            return f"{torch.cuda.get_device_name(self.device)} ({self.device}), {self.precision}"
         threads = torch.get_num_threads()
         count = f"{threads} threads" if threads > 1 else "1 thread"
         return f"CPU ({instructions()}), {count}, {self.precision}"
@@ -151,7 +151,7 @@ def _processor_flags() -> set[str]:
 
 
 @contextmanager
-def memory_advice(
+def explain_out_of_memory(
     device: Device, batch_size: int = 0, trial: Callable[[int], object] | None = None
 ) -> Iterator[None]:
     """Turns running out of memory inside into a `UserError` that says what would fit.

@@ -40,19 +40,19 @@ class Processes:
 
     Attributes:
         rank: of this process, from 0.
-        count: processes on all nodes.
+        world_size: processes on all nodes.
         local_rank: of this process on its node, where the first one is `rank - local_rank`.
         groups: holds the group in which objects are exchanged, apart from the tensors of the
             steps; empty once the run has ended.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
     local_rank: int = 0
     groups: list[dist.ProcessGroup] = field(default_factory=list, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.count} processes" if self.count > 1 else "1 process"
+        return f"{self.world_size} processes" if self.world_size > 1 else "1 process"
 
     @property
     def is_main(self) -> bool:
@@ -64,66 +64,66 @@ class Processes:
         """The group in which objects are exchanged; None stands for all processes."""
         return self.groups[0] if self.groups else None
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Replaces each tensor by its sum over all processes; on CUDA the host does not wait."""
-        if self.count > 1:
+        if self.world_size > 1:
             with self._contact():
                 for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
                     work.wait()
 
-    def copy_from_main(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Overwrites each tensor with that of the main process."""
-        if self.count > 1:
+        if self.world_size > 1:
             with self._contact():
                 for tensor in tensors:
                     dist.broadcast(tensor, 0)
 
     def gather(self, value: T) -> list[T]:
         """In the main process the values of all in the order of the ranks, in the others []."""
-        if self.count == 1:
+        if self.world_size == 1:
             return [value]
-        values: list[Any] | None = [None] * self.count if self.is_main else None
+        values: list[Any] | None = [None] * self.world_size if self.is_main else None
         with self._contact():
             dist.gather_object(value, values, group=self.objects)
         return values or []
 
-    def from_main(self, make: Callable[[], T]) -> T:
+    def broadcast_object(self, make: Callable[[], T]) -> T:
         """What `make` gives in the main process; it is not called in the others."""
-        if self.count == 1:
+        if self.world_size == 1:
             return make()
         values: list[Any] = [make() if self.is_main else None]
-        self.agree()
+        self.barrier()
         with self._contact():
             dist.broadcast_object_list(values, 0, group=self.objects)
         return values[0]
 
-    def once_a_node(self, make: Callable[[], T]) -> T:
+    def once_per_node(self, make: Callable[[], T]) -> T:
         """What `make` gives in the first process of each node; the others map its tensors.
 
         The value goes through a file without a name, so that nothing is left of it, even of a
         process that is killed. Systems without /proc have no such thing: there each process makes
         its own.
         """
-        if self.count == 1 or not Path("/proc/self/fd").is_dir():
+        if self.world_size == 1 or not Path("/proc/self/fd").is_dir():
             return make()
         with ExitStack() as stack:
             path = _shared_copy(make(), stack) if self.local_rank == 0 else ""
             path = self._exchange(value=path)[self.rank - self.local_rank]
             # Not weights_only: the content is this program's own, and written just now.
             value = torch.load(path, mmap=True, weights_only=False)
-            self.agree()  # now all have opened it
+            self.barrier()  # now all have opened it
         return value
 
-    def agree(self) -> None:
+    def barrier(self) -> None:
         """Waits for all processes; raises in all of them if one has met a `UserError`."""
-        if self.count > 1:
+        if self.world_size > 1:
             self._exchange()
 
     @contextmanager
     def together(self) -> Iterator[None]:
         """A block that all processes leave with an error if one of them meets a `UserError`.
 
-        The others learn of it in their next `agree`. Only the main process then raises the error
+        The others learn of it in their next `barrier`. Only the main process then raises the error
         and so prints it; the others end without a word. If they do not come to one, because the
         error was met inside a step, the process that has it raises it and they lose contact.
         """
@@ -132,14 +132,14 @@ class Processes:
         except EndOfRun:
             raise
         except UserError as error:
-            if self.count == 1:
+            if self.world_size == 1:
                 raise
             self._exchange(str(error) or type(error).__name__)
-        self.agree()
+        self.barrier()
 
     def _exchange(self, problem: str = "", value: Any = None) -> list[Any]:
         """The values of all processes, unless one of them has a problem."""
-        found: list[Any] = [None] * self.count
+        found: list[Any] = [None] * self.world_size
         try:
             with self._contact():
                 here = dist.barrier(self.objects, async_op=True)
@@ -176,7 +176,7 @@ class Processes:
     def _end(self, what: str) -> NoReturn:
         _ignore_sigterm()
         raise LostContact(
-            f"process {self.rank} of {self.count} {what}; what is printed above, or by torchrun "
+            f"process {self.rank} of {self.world_size} {what}; what is printed above, or by torchrun "
             "below, says why. The last checkpoint is intact: a training goes on from there with "
             "the same command and --resume"
         )

@@ -29,7 +29,7 @@ def cuda_memory_for(most: int) -> Iterator[None]:
         if any(len(batch.videos) > most for batch in batches):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    with patch("runs.train_one_epoch", step), patch("stages.train_one_epoch", step):
+    with patch("experiment.train_one_epoch", step), patch("build.train_one_epoch", step):
         yield
 
 

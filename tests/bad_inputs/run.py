@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import main_thu
-from eval import detection_command
+from eval.detection import command as detection_command
+from record.checkpoint import read_checkpoint
 from tests.bad_inputs.case import DETECTION, MAIN, TEST, BadInput
 from tests.data_folder import make_data
 from tests.program import run_main
-from utils.checkpoint import read_checkpoint
 
 PROGRAMS = {MAIN: main_thu.main, DETECTION: detection_command.main}
 

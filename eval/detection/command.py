@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from dataset.annotations import read_database
-from eval.breakdown import LENGTH_EDGES, NUMBER_EDGES, Breakdown, error_breakdown
-from eval.detection import AP_KINDS, TIOU, DetectionResult, detection_map
-from eval.predictions import read_predictions
-from eval.selection import Selection, select, some
-from eval.tables import breakdown_text, class_table, class_text, map_table
+from eval.detection.average_precision import AP_KINDS, TIOU, DetectionResult, detection_map
+from eval.detection.error_analysis import LENGTH_EDGES, NUMBER_EDGES, Breakdown, error_breakdown
+from eval.detection.prediction_file import read_predictions
+from eval.detection.selection import Selection, select, some
+from eval.detection.tables import breakdown_text, class_table, class_text, map_table
 from utils.errors import UserError, command
 from utils.files import write_json, write_text
 

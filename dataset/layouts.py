@@ -17,8 +17,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dataset.annotations import Video, read_database, read_split
-from dataset.feature_files import FeatureFile, find_features
-from dataset.features import Features, memory_of, read_features
+from dataset.features.files import FeatureFile, find_features
+from dataset.features.store import Features, memory_of, read_features
 from utils.errors import Problems, UserError, shown
 
 LAYOUT = """wanted this layout:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.predictions import read_predictions, write_predictions
+from eval.detection.prediction_file import read_predictions, write_predictions
 from eval.segments import Segments, segments_from_rows
 from utils.errors import UserError
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.alignment_twin import slow_fsd, slow_lcs
+from tests.reference_alignment import slow_fsd, slow_lcs
 
 DIVISORS = (8, 3, 3)  # instance, context, background
 FSD_LENGTH, LCS_LENGTH, GAMMA, THRESHOLD, MARGIN = 5, 30, 0.1, 0.92, 50.0

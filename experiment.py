@@ -11,24 +11,24 @@ from typing import Any
 
 from tqdm import tqdm
 
-from config.model_config import Config, settings_of
-from dataset.layout import Dataset
-from engine import predict, train_one_epoch
-from eval.predictions import write_predictions
-from stages import (
+from build import (
+    build_batches,
+    build_criterion,
+    build_evaluator,
+    build_network,
+    build_optimizer,
     loss_weights,
-    make_batches,
-    make_criterion,
-    make_network,
-    make_optimizer,
-    make_protocol,
     open_log,
     resume_state,
     try_step,
     warn_of_other_data,
 )
-from utils.checkpoint import restore_training
-from utils.device import Device, memory_advice
+from config.model_config import Config, settings_of
+from dataset.layouts import Dataset
+from engine import predict, train_one_epoch
+from eval.detection.prediction_file import write_predictions
+from record.checkpoint import restore_training
+from utils.device import Device, explain_out_of_memory
 from utils.distributed import Processes
 from utils.seed import random_state, seed_everything
 
@@ -42,12 +42,12 @@ def train(
 ) -> None:
     """Trains for all epochs; evaluates, logs and saves after each."""
     generator = seed_everything(config.seed, processes.rank)
-    net = make_network(config, data, checkpoint).to(device.torch)
+    net = build_network(config, data, checkpoint).to(device.device)
     train_split, test_split = data.splits["train"], data.splits["test"]
-    batches = make_batches(config, train_split, generator, device.torch)
-    criterion, weights = make_criterion(config), loss_weights(config)
-    optimizer = make_optimizer(config, net)
-    protocol = make_protocol(config, data)
+    batches = build_batches(config, train_split, generator, device.device)
+    criterion, weights = build_criterion(config), loss_weights(config)
+    optimizer = build_optimizer(config, net)
+    evaluator = build_evaluator(config, data)
     done = config.start_epoch
     state = resume_state(config, data, processes)
     if state:
@@ -55,10 +55,10 @@ def train(
         restore_training(state, latest, net, optimizer, generator, processes.rank)
         done = state["epoch"]
     log = open_log(config, data, processes, state)
-    processes.copy_from_main(list(net.state_dict().values()))
+    processes.broadcast(list(net.state_dict().values()))
 
     def with_batch_size(size: int) -> None:
-        share = -(-size // processes.count)
+        share = -(-size // processes.world_size)
         try_step(replace(config, batch_size=share), net, train_split, optimizer, device)
 
     epochs = range(done + 1, config.epochs + 1)
@@ -66,7 +66,7 @@ def train(
     with log or nullcontext(), tqdm(total=len(epochs) * len(batches), unit="step") as bar:
         for epoch in epochs:
             began = time.perf_counter()
-            with memory_advice(device, config.batch_size, with_batch_size):
+            with explain_out_of_memory(device, config.batch_size, with_batch_size):
                 report = train_one_epoch(
                     net,
                     criterion,
@@ -84,7 +84,7 @@ def train(
             if epoch >= config.start_test_epoch or epoch == config.epochs:
                 scores = predict(net, test_split, config.num_snippets, device, processes=processes)
                 if processes.is_main:
-                    evaluation = protocol(scores)
+                    evaluation = evaluator(scores)
                     metrics |= evaluation.metrics()
                     metrics["seconds/evaluation"] = time.perf_counter() - trained
             states = processes.gather(random_state(generator))
@@ -96,7 +96,7 @@ def train(
                     {"model_state_dict": net.state_dict(), "network": type(net).__name__},
                     {"optimizer": optimizer.state_dict(), "random": states},
                 )
-            processes.agree()
+            processes.barrier()
     finished = f"the run is finished: {done} epochs are done; a larger --epochs goes on"
     print(evaluation.text() if evaluation else finished)
 
@@ -110,27 +110,27 @@ def test(
 ) -> None:
     """Evaluates and writes the predictions beside the checkpoint or into `--save_dir`."""
     warn_of_other_data(checkpoint, data)
-    net = make_network(config, data, checkpoint).to(device.torch)
+    net = build_network(config, data, checkpoint).to(device.device)
     split = data.splits["test"]
     with tqdm(total=len(split.videos), desc="scoring", unit="video") as bar:
         scores = predict(net, split, config.num_snippets, device, bar.update, processes=processes)
     if not processes.is_main:
         return
-    protocol = make_protocol(config, data)
-    evaluation = protocol(scores)
+    evaluator = build_evaluator(config, data)
+    evaluation = evaluator(scores)
     file = Path(config.checkpoint)
     folder = Path(config.save_dir or file.parent)
     path = folder / f"{file.stem}_predictions.json"
     write_predictions(path, evaluation.detections)
     print(f"{evaluation.text()}\npredictions: {path}")
     if config.report:
-        from eval.report import write_report  # matplotlib takes its time, and few runs draw
+        from eval.report.page import write_report  # matplotlib takes its time, and few runs draw
 
         page = write_report(
             folder / f"{file.stem}_report",
             evaluation,
             scores,
-            protocol.truth,
+            evaluator.truth,
             title=str(file),
             # of the training, but for those that the evaluation went by
             settings={

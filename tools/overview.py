@@ -9,14 +9,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from build import build_evaluator, build_network
 from config.class_names import CLASS_NAMES
 from config.model_config import make_config, settings_of
-from dataset.layout import read_dataset
+from dataset.layouts import read_dataset
 from engine import predict
+from eval.report.timelines import draw_overview
 from eval.segments import Segments
-from eval.timelines import draw_overview
-from stages import make_network, make_protocol
-from utils.checkpoint import read_checkpoint
+from record.checkpoint import read_checkpoint
 from utils.device import choose_device
 from utils.files import write_atomically
 
@@ -36,9 +36,9 @@ def main() -> None:
         checkpoint = read_checkpoint(file)
         settings = {**settings_of(checkpoint), "test": True, "checkpoint": str(file)}
         config = make_config(**settings)
-        net = make_network(config, data, checkpoint)
+        net = build_network(config, data, checkpoint)
         scores = predict(net, data.splits["test"], config.num_snippets, device)
-        protocol = make_protocol(config, data)
+        protocol = build_evaluator(config, data)
         detections[method] = protocol(scores).detections
     video = next(score for score in scores if score.name == given.video)
     figure = draw_overview(

@@ -7,7 +7,7 @@ from torch import Tensor
 from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import FTCLNet
 from models.losses import weighted_sum
-from tests.training_twin import SlowNet, slow_acm_losses, slow_ftcl_losses
+from tests.reference_training import SlowNet, slow_acm_losses, slow_ftcl_losses
 
 WEIGHTS = {"guide": 2e-3, "feature": 5e-5, "sparse": 2e-4, "fsd": 0.8, "lcs": 0.1}
 CLASSES, CHANNELS, SNIPPETS, PROJECTED = 4, 24, 64, 16

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.scores import VideoScores
 from eval.segments import Segments
-from models.scores import VideoScores
 
 
 def localize(

@@ -10,23 +10,23 @@ import torch
 
 from config.model_config import Config
 from dataset.batches import VideoBatches
-from dataset.layout import Dataset, Split
+from dataset.layouts import Dataset, Split
 from dataset.pairs import PairBatches
 from engine import train_one_epoch
-from eval.protocol import Protocol
+from eval.evaluator import Evaluator
 from models.acmnet import ACMNet
 from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import FTCLNet
-from utils.checkpoint import load_weights
+from record.checkpoint import load_weights
+from record.environment import describe_environment
+from record.run_log import RunLog, read_resume_point
 from utils.device import Device
 from utils.distributed import Processes
-from utils.environment import describe_environment
-from utils.run_log import RunLog, read_resume_point
 
 CONTRAST_PARAMETERS = ("feature_trans.", "delete_trans.")  # what FTCL-Net has beyond ACM-Net
 
 
-def make_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> ACMNet:
+def build_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> ACMNet:
     """The network, with the weights of the checkpoint if there is one.
 
     Raises:
@@ -47,7 +47,7 @@ def make_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> A
     return net
 
 
-def make_batches(
+def build_batches(
     config: Config, split: Split, generator: torch.Generator, device: torch.device
 ) -> VideoBatches | PairBatches:
     """The batches of every epoch.
@@ -69,7 +69,7 @@ def make_batches(
     )
 
 
-def make_criterion(config: Config) -> Criterion:
+def build_criterion(config: Config) -> Criterion:
     """What is minimised."""
     if not config.ftcl or (config.without_fsd and config.without_lcs):
         return ACMCriterion(config.feat_margin)
@@ -99,7 +99,7 @@ def loss_weights(config: Config) -> dict[str, float]:
     }
 
 
-def make_optimizer(config: Config, net: ACMNet) -> torch.optim.Adam:
+def build_optimizer(config: Config, net: ACMNet) -> torch.optim.Adam:
     """Fused Adam, which can leave out a step on the device (see `engine.train_one_epoch`)."""
     return torch.optim.Adam(
         net.parameters(),
@@ -114,15 +114,15 @@ def try_step(
     config: Config, net: ACMNet, split: Split, optimizer: torch.optim.Adam, device: Device
 ) -> None:
     """Does one training step with these settings, to see whether it fits into memory."""
-    batches = make_batches(config, split, torch.Generator(), device.torch)
+    batches = build_batches(config, split, torch.Generator(), device.device)
     first = [next(iter(batches))]
-    criterion, weights = make_criterion(config), loss_weights(config)
+    criterion, weights = build_criterion(config), loss_weights(config)
     train_one_epoch(net, criterion, weights, first, split, optimizer, device, lambda: None)
 
 
-def make_protocol(config: Config, data: Dataset) -> Protocol:
+def build_evaluator(config: Config, data: Dataset) -> Evaluator:
     """How the scores of the test videos become segments and mAP."""
-    return Protocol(
+    return Evaluator(
         data.database,
         [video.name for video in data.splits["test"].videos],
         data.classes,
@@ -148,12 +148,12 @@ def resume_state(config: Config, data: Dataset, processes: Processes) -> dict[st
     if not config.resume:
         return None
     settings = _settings(config, data)
-    state = processes.from_main(
+    state = processes.broadcast_object(
         lambda: read_resume_point(config.run_folder, config.dataset, settings, config.force)
     )
-    if state and len(state["random"]) != processes.count:
+    if state and len(state["random"]) != processes.world_size:
         print(
-            f"{len(state['random'])} processes before, {processes.count} now: the run goes on with "
+            f"{len(state['random'])} processes before, {processes.world_size} now: the run goes on with "
             "other dropout masks than it would have had"
         )
     return state
@@ -173,7 +173,7 @@ def open_log(
             config.run_folder,
             config.dataset,
             _settings(config, data),
-            about={**describe_environment(), "processes": processes.count},
+            about={**describe_environment(), "processes": processes.world_size},
             resumed=state,
             resuming=config.resume,
             checkpoint_seconds=config.checkpoint_seconds,
@@ -181,7 +181,7 @@ def open_log(
             wandb_group=config.group,
             wandb_name=config.model_name,
         )
-    processes.agree()
+    processes.barrier()
     return log
 
 

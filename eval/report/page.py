@@ -12,12 +12,12 @@ import jinja2
 import numpy as np
 
 from dataset.annotations import is_plain_name
-from eval.breakdown import KINDS, error_breakdown
-from eval.detection import DetectionResult, detection_map
-from eval.protocol import Evaluation
+from eval.detection.average_precision import DetectionResult, detection_map
+from eval.detection.error_analysis import KINDS, error_breakdown
+from eval.evaluator import Evaluation
+from eval.report.timelines import HOW_TO_READ, draw_timeline
+from eval.scores import VideoScores
 from eval.segments import Segments
-from eval.timelines import HOW_TO_READ, draw_timeline
-from models.scores import VideoScores
 from utils.errors import UserError
 from utils.files import write_atomically, write_json, write_text
 

@@ -14,9 +14,9 @@ from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from eval.matching import temporal_iou
+from eval.detection.matching import temporal_iou
+from eval.scores import VideoScores
 from eval.segments import Segments
-from models.scores import VideoScores
 
 # Okabe and Ito's colours, which the colour-blind tell apart, without those too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from config.class_names import THUMOS14
-from dataset.features import FeatureStore
-from dataset.layout import Dataset, read_dataset
+from dataset.features.store import FeatureStore
+from dataset.layouts import Dataset, read_dataset
 from tests.data_folder import LABELS, edit_json, make_data
 from utils.errors import UserError
 

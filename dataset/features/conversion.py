@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from dataset.feature_files import FeatureFile, find_features
+from dataset.features.files import FeatureFile, find_features
 from utils.errors import Problems, UserError, command
 from utils.files import write_atomically
 

@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from utils.checkpoint import read_training_state, save_checkpoint
+from record.checkpoint import read_training_state, save_checkpoint
+from record.wandb_run import WandbRun
 from utils.errors import UserError
 from utils.files import append_line, remove_leftovers, write_json, write_text
 from utils.interrupts import interrupts_wait
-from utils.wandb_run import WandbRun
 
 # What may differ between a run and its continuation: it changes no epoch, or nothing but where.
 FREE_TO_DIFFER = {

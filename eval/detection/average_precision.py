@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.matching import match_ranked, ranked
+from eval.detection.matching import match_ranked, ranked
 from eval.segments import Segments
 from utils.errors import UserError
 
@@ -190,9 +190,3 @@ def _check_finite(segments: Segments, what: str) -> None:
                 f"{what}: {name} of row {bad[0]} is {value} ({len(bad)} such rows); "
                 "wanted finite numbers"
             )
-
-
-if __name__ == "__main__":
-    from eval.detection_command import main
-
-    main()

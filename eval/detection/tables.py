@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eval.breakdown import Breakdown
-from eval.detection import TIOU, DetectionResult, detection_map
+from eval.detection.average_precision import TIOU, DetectionResult, detection_map
+from eval.detection.error_analysis import Breakdown
 from eval.segments import Segments
 from utils.errors import UserError
 
@@ -78,7 +78,7 @@ def score_arrays(
         predictions: the same and score, higher is better. A detection in a video that the ground
             truth does not have is a false positive.
         tiou: K thresholds.
-        ap: "activitynet" or "thumos14"; see `eval.detection.detection_map`.
+        ap: "activitynet" or "thumos14"; see `eval.detection.average_precision.detection_map`.
 
     Returns:
         The table of `class_table`: a row a class, and the mean.

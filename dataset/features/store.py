@@ -2,7 +2,7 @@
 
     python -m dataset.features --input DIR --output DIR --to float16
 
-writes a copy of a data directory with features of half the size (see `dataset.conversion`).
+writes a copy of a data directory with features of half the size (see `dataset.features.conversion`).
 
 Letters: V videos, R rows of all of them together, D channels, B videos of a batch, T sampled rows.
 """
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataset.feature_files import FeatureFile
+from dataset.features.files import FeatureFile
 from utils.errors import Problems
 
 BLOCK_BYTES = 2**24  # of one file are in memory at a time while it is checked
@@ -221,9 +221,3 @@ def _in_order(
             yield done, future.result()
     for done, future in waiting:
         yield done, future.result()
-
-
-if __name__ == "__main__":
-    from dataset.conversion import main
-
-    main()

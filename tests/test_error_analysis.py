@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.breakdown import KINDS, error_breakdown
+from eval.detection.error_analysis import KINDS, error_breakdown
+from eval.detection.tables import breakdown_text
 from eval.segments import Segments, segments_from_rows
-from eval.tables import breakdown_text
-from tests import evaluation_twin_map as twin
+from tests import reference_map as twin
 from utils.errors import UserError
 
 CLASSES = ("Diving", "CliffDiving", "Shotput")

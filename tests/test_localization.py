@@ -12,10 +12,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import interp1d
 
-from eval.proposals import localize, non_maximum_suppression, propose, upsample
+from eval.localization import localize, non_maximum_suppression, propose, upsample
+from eval.scores import VideoScores
 from eval.segments import Segments, segments_from_rows
-from models.scores import VideoScores
-from tests import evaluation_twin_proposals as twin
+from tests import reference_localization as twin
 
 PAPER: dict[str, Any] = {
     "cas_thresholds": (0.15, 0.2),

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from dataset.annotations import Video
 from eval.classification import classification_map
-from eval.detection import DetectionResult, detection_map
-from eval.proposals import localize
+from eval.detection.average_precision import DetectionResult, detection_map
+from eval.detection.tables import map_table
+from eval.localization import localize
+from eval.scores import VideoScores
 from eval.segments import Segments, ground_truth
-from eval.tables import map_table
-from models.scores import VideoScores
 from utils.errors import UserError
 
 MAIN_AVERAGE = ".1-.7"
@@ -58,7 +58,7 @@ class Evaluation:
         )
 
 
-class Protocol:
+class Evaluator:
     """Scores networks on one split: made once, called after every epoch.
 
     Args:
@@ -67,7 +67,7 @@ class Protocol:
             instances of videos that the split lacks count as missed, as in the released code.
         classes: class names in index order.
         tiou: thresholds of the mAP.
-        localization: keyword arguments of `eval.proposals.localize`.
+        localization: keyword arguments of `eval.localization.localize`.
     """
 
     def __init__(

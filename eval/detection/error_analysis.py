@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eval.matching import Pairs, match, overlapping_pairs, ranked
+from eval.detection.matching import Pairs, match, overlapping_pairs, ranked
 from eval.segments import Segments
 from utils.errors import UserError
 

@@ -1,11 +1,11 @@
-"""Slow, readable twin of `eval.proposals`: one threshold, run and row at a time."""
+"""Slow, readable twin of `eval.localization`: one threshold, run and row at a time."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scores import VideoScores
+from eval.scores import VideoScores
 
 Row = tuple[int, float, float, float]  # class index, score, start s, end s
 

@@ -1,0 +1,4 @@
+from eval.detection.command import main
+
+if __name__ == "__main__":
+    main()
