@@ -80,7 +80,7 @@ def build_criterion(config: Config) -> Criterion:
         fsd_len=config.fsd_len,
         lcs_len=config.lcs_len,
         gamma=config.gamma,
-        threshold=config.thres,
+        threshold=config.lcs_threshold,
         objective=config.objective,
         background=config.background,
         distinct=config.distinct_candidates,
@@ -131,7 +131,7 @@ def build_evaluator(config: Config, data: Dataset) -> Evaluator:
         attention_thresholds=config.attention_thresholds,
         class_threshold=config.class_threshold,
         upsampling=config.upsampling,
-        outer=config.outer,
+        outer=config.outer_ratio,
         nms_tiou=config.nms_tiou,
         nms_offset=config.nms_offset,
         frames_per_second=config.frames_per_second,
@@ -149,7 +149,7 @@ def resume_state(config: Config, data: Dataset, processes: Processes) -> dict[st
         return None
     settings = _settings(config, data)
     state = processes.broadcast_object(
-        lambda: read_resume_point(config.run_folder, config.dataset, settings, config.force)
+        lambda: read_resume_point(config.run_dir, config.dataset, settings, config.force)
     )
     if state and len(state["random"]) != processes.world_size:
         print(
@@ -170,7 +170,7 @@ def open_log(
     log = None
     if processes.is_main:
         log = RunLog(
-            config.run_folder,
+            config.run_dir,
             config.dataset,
             _settings(config, data),
             about={**describe_environment(), "processes": processes.world_size},

@@ -51,7 +51,7 @@ def train(
     done = config.start_epoch
     state = resume_state(config, data, processes)
     if state:
-        latest = config.run_folder / f"{config.dataset}_latest.pth"
+        latest = config.run_dir / f"{config.dataset}_latest.pth"
         restore_training(state, latest, net, optimizer, generator, processes.rank)
         done = state["epoch"]
     log = open_log(config, data, processes, state)

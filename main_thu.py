@@ -60,7 +60,7 @@ def run(processes: Processes) -> None:
         for one, start in zip(runs, starts, strict=True):
             train(one, device, data, start, processes)
     if len(runs) > 1 and processes.is_main:
-        table = summary({f"seed {run.seed}": run.run_folder for run in runs})
+        table = summary({f"seed {run.seed}": run.run_dir for run in runs})
         print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")
 
 

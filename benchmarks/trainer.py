@@ -182,7 +182,7 @@ class Trainer:
                 fsd = difference_of_means(scores, positive)
             with clock.part(f"{CONTRASTS}LCS"):
                 lcs_loss = difference_of_means(
-                    lcs_scores(*halves(lcs), config.thres).score, positive
+                    lcs_scores(*halves(lcs), config.lcs_threshold).score, positive
                 )
         with clock.part(f"{CONTRASTS}backward"):
             torch.autograd.grad(fsd + lcs_loss, embedding)

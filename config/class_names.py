@@ -1,26 +1,6 @@
-"""Action classes of each data set, in index order."""
+"""To be removed: the class names are in `config.datasets`."""
 
-THUMOS14 = (
-    "BaseballPitch",
-    "BasketballDunk",
-    "Billiards",
-    "CleanAndJerk",
-    "CliffDiving",
-    "CricketBowling",
-    "CricketShot",
-    "Diving",
-    "FrisbeeCatch",
-    "GolfSwing",
-    "HammerThrow",
-    "HighJump",
-    "JavelinThrow",
-    "LongJump",
-    "PoleVault",
-    "Shotput",
-    "SoccerPenalty",
-    "TennisSwing",
-    "ThrowDiscus",
-    "VolleyballSpiking",
-)
+from config.datasets import DATASETS
 
-CLASS_NAMES: dict[str, tuple[str, ...]] = {"THUMOS": THUMOS14}
+THUMOS14 = DATASETS["THUMOS"].classes
+CLASS_NAMES = {name: spec.classes for name, spec in DATASETS.items()}

@@ -8,25 +8,28 @@ from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, NoReturn, get_args, get_origin
 
-from config.model_config import DATASETS, STAGES, Config, range_text
+from config.datasets import DATASETS
+from config.model_config import STAGES, Config, make_config
+from config.setting import flag_of, range_text
 from utils.errors import UserError
 
 
 def parse_flags(
     program: str, description: str, arguments: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Reads the command line; `--help` prints and exits 0.
+    """Reads and checks the command line; `--help` prints and exits with status 0.
 
     Args:
-        program: name of the program in messages.
-        description: what it does, the head of `--help`.
-        arguments: instead of `sys.argv[1:]`.
+        program: Name of the program in messages.
+        description: What it does, the head of `--help`.
+        arguments: Instead of `sys.argv[1:]`.
 
     Returns:
         The flags that were given, by name: changes for `make_config`.
 
     Raises:
-        UserError: for an unknown flag or a value of the wrong kind.
+        UserError: For an unknown flag, a value of the wrong type or out of range, or flags that
+            exclude each other.
     """
     parser = _Parser(
         prog=program,
@@ -38,28 +41,33 @@ def parse_flags(
             prog, max_help_position=30, width=110
         ),
     )
-    groups: dict[str, Any] = {}
-    for setting in fields(Config):
-        name = setting.metadata["group"]
-        if name not in groups:
-            groups[name] = parser.add_argument_group(name)
-        groups[name].add_argument(f"--{setting.name}", **_option(setting))
-    return vars(parser.parse_args(arguments))
+    for title, settings in _groups().items():
+        group = parser.add_argument_group(title)
+        for setting in settings:
+            group.add_argument(f"--{flag_of(setting)}", **_option(setting))
+    flags = vars(parser.parse_args(arguments))
+    make_config(**flags)
+    return flags
+
+
+def _groups() -> dict[str, list["Field[Any]"]]:
+    """The settings by the title of their group; groups in the order of the help page."""
+    titles = dict.fromkeys(["experiment", "data", *(s.metadata["group"] for s in fields(Config))])
+    # Localization comes first among the fields, since `Config` inherits it, but late in the help.
+    ordered = sorted(titles, key=lambda title: title.startswith(("localization", "evaluation")))
+    return {title: [s for s in fields(Config) if s.metadata["group"] == title] for title in ordered}
 
 
 def flags_table() -> str:
-    """All flags as Markdown, one table a group."""
+    """All flags as Markdown, one table per group."""
     lines = ["# Flags of main_thu.py", "", "Made by `python -m config.command_line`.", ""]
-    groups = dict.fromkeys(setting.metadata["group"] for setting in fields(Config))
-    for group in groups:
-        lines += [f"## {group}", "", "| flag | default | range | meaning |", "|---|---|---|---|"]
-        for setting in fields(Config):
+    for title, settings in _groups().items():
+        lines += [f"## {title}", "", "| flag | default | range | meaning |", "|---|---|---|---|"]
+        for setting in settings:
             limits = setting.metadata
-            if limits["group"] != group:
-                continue
             default = "off" if setting.type is bool else _default_text(setting)
             allowed = " ".join(map(_show, limits.get("choices", ()))) or range_text(limits)
-            cells = (f"`--{setting.name}`", default, allowed, limits["comment"])
+            cells = (f"`--{flag_of(setting)}`", default, allowed, limits["comment"])
             lines.append("| " + " | ".join(cells).replace("<", "&lt;") + " |")
         lines.append("")
     return "\n".join(lines)
@@ -112,7 +120,7 @@ def _default_text(setting: "Field[Any]") -> str:
         return _show(setting.default) or "none"
     if name in STAGES[False]:
         return f"{_show(STAGES[False][name])}, with --ftcl {_show(STAGES[True][name])}"
-    texts = {dataset: _show(defaults[name]) for dataset, defaults in DATASETS.items()}
+    texts = {dataset: _show(spec.defaults[name]) for dataset, spec in DATASETS.items()}
     if len(set(texts.values())) == 1:
         return next(iter(texts.values()))
     return ", ".join(f"{dataset} {text}" for dataset, text in texts.items())

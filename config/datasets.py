@@ -1,0 +1,117 @@
+"""The data sets: everything that is a fact about one of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from config.localization import LocalizationSettings
+from utils.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """One data set; the only place to edit for a further one (docs/EXTENDING.md).
+
+    Attributes:
+        name: Value of `--dataset` and prefix of the checkpoint files.
+        title: Name in texts and figures.
+        aliases: Other accepted values of `--dataset`.
+        classes: Names of the action classes, in index order.
+        train_subset, test_subset: Subsets of the annotation file, as the data set calls them.
+        defaults: Values of the settings that depend on the data set (`BY_DATASET`), by field.
+        main_average: Lowest and highest tIoU of the average by which checkpoints are compared.
+        length_edges: Limits of the instance lengths in the error analysis, in seconds.
+        number_edges: Limits of the number of instances per video in the error analysis.
+    """
+
+    name: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    classes: tuple[str, ...]
+    train_subset: str
+    test_subset: str
+    defaults: Mapping[str, Any]
+    main_average: tuple[float, float]
+    length_edges: tuple[float, ...]
+    number_edges: tuple[int, ...]
+
+    @property
+    def tiou(self) -> tuple[float, ...]:
+        """The tIoU thresholds of the mAP."""
+        thresholds: tuple[float, ...] = self.defaults["tiou"]
+        return thresholds
+
+    @property
+    def localization(self) -> LocalizationSettings:
+        """The default localization settings."""
+        names = [setting.name for setting in fields(LocalizationSettings)]
+        return LocalizationSettings(**{n: self.defaults[n] for n in names if n in self.defaults})
+
+
+THUMOS14 = DatasetSpec(
+    name="THUMOS",
+    title="THUMOS14",
+    aliases=("THUMOS14",),
+    classes=(
+        "BaseballPitch",
+        "BasketballDunk",
+        "Billiards",
+        "CleanAndJerk",
+        "CliffDiving",
+        "CricketBowling",
+        "CricketShot",
+        "Diving",
+        "FrisbeeCatch",
+        "GolfSwing",
+        "HammerThrow",
+        "HighJump",
+        "JavelinThrow",
+        "LongJump",
+        "PoleVault",
+        "Shotput",
+        "SoccerPenalty",
+        "TennisSwing",
+        "ThrowDiscus",
+        "VolleyballSpiking",
+    ),
+    train_subset="train",
+    test_subset="test",
+    defaults={
+        "data_dir": "data/THUMOS14",
+        "frames_per_second": 25.0,
+        "snippet_frames": 16,
+        "num_snippets": 750,
+        "ins_topk_seg": 8,
+        "con_topk_seg": 3,
+        "bak_topk_seg": 3,
+        "batch_size": 16,
+        "weight_decay": 5e-5,
+        "loss_lamb_guide": 2e-3,
+        "loss_lamb_feat": 5e-5,
+        "loss_lamb_sparse": 2e-4,
+        "class_threshold": 0.25,
+        "cas_thresholds": (0.15, 0.2),
+        "attention_thresholds": tuple(round(0.05 * i, 2) for i in range(3, 20)),
+        "outer_ratio": 0.2,
+        "nms_tiou": 0.55,
+        "tiou": tuple(round(0.1 * i, 1) for i in range(1, 10)),
+    },
+    main_average=(0.1, 0.7),
+    length_edges=(3.0, 6.0, 12.0, 18.0),  # of DETAD for THUMOS14
+    number_edges=(1, 40, 80),  # of DETAD for THUMOS14
+)
+
+DATASETS: dict[str, DatasetSpec] = {spec.name: spec for spec in (THUMOS14,)}
+
+
+def find_dataset(name: str) -> DatasetSpec:
+    """The data set of this name or alias.
+
+    Raises:
+        UserError: If there is none, naming those that there are.
+    """
+    for spec in DATASETS.values():
+        if name in (spec.name, *spec.aliases):
+            return spec
+    known = ", ".join(name for spec in DATASETS.values() for name in (spec.name, *spec.aliases))
+    raise UserError(f"--dataset: unknown data set {name!r}; known are {known}")

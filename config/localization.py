@@ -1,0 +1,31 @@
+"""The settings that turn the scores of a video into segments in seconds."""
+
+from dataclasses import dataclass
+
+from config.setting import BY_DATASET, group
+
+snippets = group("snippets", in_checkpoint=True)
+localization = group("localization: from scores to segments", in_checkpoint=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizationSettings:
+    """Scores to segments; the defaults of each data set are in `config.datasets`."""
+
+    # fmt: off
+    frames_per_second: float = snippets(BY_DATASET, "frame rate of the videos when the features were extracted, frames per second", above=0)
+    snippet_frames: int = snippets(BY_DATASET, "stride of the snippets, frames per snippet", at_least=1)
+
+    class_threshold: float = localization(BY_DATASET, "a class is localized if its video score exceeds this; if none does, the best one is", at_least=0, at_most=1)
+    cas_thresholds: tuple[float, ...] = localization(BY_DATASET, "thresholds on the class activation sequence", at_least=0, at_most=1)
+    attention_thresholds: tuple[float, ...] = localization(BY_DATASET, "thresholds on the instance attention", at_least=0, at_most=1)
+    upsampling: int = localization(20, "steps that a snippet is interpolated to", at_least=1, at_most=1000)
+    outer_ratio: float = localization(BY_DATASET, "width of the outer windows of a score, relative to the length of the segment", flag="outer", at_least=0)
+    nms_tiou: float = localization(BY_DATASET, "a detection suppresses others that overlap it with a tIoU above this", at_least=0, at_most=1)
+    nms_offset: float = localization(1.0, "seconds added to every length in the NMS: 1 as in the official implementation, 0 for the clean form", choices=(0.0, 1.0))
+    # fmt: on
+
+    @property
+    def snippet_seconds(self) -> float:
+        """Seconds between the starts of neighbouring snippets."""
+        return self.snippet_frames / self.frames_per_second
