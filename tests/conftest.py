@@ -1,4 +1,4 @@
-"""Fixtures that find the numbers of the released code and the real data, or skip and say so."""
+"""Fixtures: the golden values of the official implementation, and real data where there are any."""
 
 import os
 from pathlib import Path
@@ -6,23 +6,19 @@ from pathlib import Path
 import pytest
 
 
-def _folder(variable: str, what: str) -> Path:
-    value = os.environ.get(variable)
-    if not value:
-        pytest.skip(f"{variable} is not set: it names the folder with {what}")
-    folder = Path(value)
-    if not folder.is_dir():
-        pytest.fail(f"{variable}={value} is not a folder")
-    return folder
-
-
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """Folder with the values that the released code computed on fixed inputs."""
-    return _folder("FTCL_GOLDEN", "the values of the released code")
+    """Folder of the values that the official implementation computed on fixed inputs."""
+    return Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder with real annotations, predictions and features."""
-    return _folder("FTCL_DATA", "real annotations, predictions and features")
+    """Folder of real annotations, predictions and features, named by FTCL_DATA; else a skip."""
+    value = os.environ.get("FTCL_DATA")
+    if not value:
+        pytest.skip("FTCL_DATA is not set to a folder of real annotations and predictions")
+    folder = Path(value)
+    if not folder.is_dir():
+        pytest.fail(f"FTCL_DATA={value} is not a folder")
+    return folder
