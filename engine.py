@@ -86,7 +86,7 @@ def train_one_epoch(
     net.train()
     tally = _Tally(device.device)
     for batch in batches:
-        own = batch.share(processes.rank, processes.world_size)
+        own = batch.shard(processes.rank, processes.world_size)
         features = split.features.gather(own.videos, own.rows)  # (B, T, D)
         labels, batch_labels = split.labels[own.videos], split.labels[batch.videos]
         with device.autocast():

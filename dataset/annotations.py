@@ -25,14 +25,15 @@ class Video:
 
     name: str
     subset: str
-    duration: float | None  # seconds; None where the file does not say
+    duration: float | None  # seconds; None if the file does not give it
     segments: tuple[Segment, ...]
-    unplaced: tuple[str, ...] = ()  # classes said to occur without saying when
+    video_level_labels: tuple[str, ...] = ()  # classes of annotations without a segment
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes that occur in the video, each once, sorted by name."""
-        return tuple(sorted({*(segment.label for segment in self.segments), *self.unplaced}))
+        """The classes that occur in the video, without duplicates, sorted by name."""
+        of_segments = {segment.label for segment in self.segments}
+        return tuple(sorted(of_segments.union(self.video_level_labels)))
 
 
 def read_database(path: Path) -> dict[str, Video]:

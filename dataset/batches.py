@@ -1,6 +1,6 @@
-"""Batches as lists of indices.
+"""Batches as index lists: which snippets of which videos form a training step.
 
-Letters: V videos of a split, B videos of a batch, T sampled rows.
+Letters: V videos of a split, B videos of a batch, T sampled snippets.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,14 @@ from dataset.sampling import random_rows
 
 
 class Batch(NamedTuple):
-    """Which rows of which videos make a step.
+    """The sampled snippets of a training step, as indices.
 
     Attributes:
-        videos: (B,) int64, index into the split.
-        rows: (B, T) int64, rows within each video.
-        unit: videos that belong together: 1, or 2 in pairs (all first ones, then all second ones).
-        weight: 0 for a stand-in that must not count, else 1.
+        videos: (B,) int64, indices into the split.
+        rows: (B, T) int64, indices of the sampled snippets within each video.
+        unit: Number of videos that belong together: 1, or 2 for pairs. A batch of pairs holds the
+            first videos of all pairs, then the second ones.
+        weight: Weight of the batch in the loss: 0 for a padding shard that must not count, else 1.
     """
 
     videos: Tensor
@@ -28,35 +29,39 @@ class Batch(NamedTuple):
     weight: float = 1.0
 
     def to(self, device: torch.device) -> "Batch":
-        """The same indices on another device."""
+        """Returns the same indices on another device."""
         return self._replace(videos=self.videos.to(device), rows=self.rows.to(device))
 
-    def share(self, rank: int, count: int) -> "Batch":
-        """The share of one of `count` processes: whole units, as evenly as they go.
+    def shard(self, rank: int, world_size: int) -> "Batch":
+        """Returns the shard of one process: whole units, split as evenly as possible.
 
-        A process for which none is left gets the first one with weight 0, so that it takes the
-        same steps as the others.
+        A process that gets no unit receives the first one with weight 0 as padding, so that every
+        process takes part in every step.
+
+        Args:
+            rank: Rank of the process, from 0.
+            world_size: Number of processes.
         """
         units = len(self.videos) // self.unit
-        start, stop = rank * units // count, (rank + 1) * units // count
+        start, stop = rank * units // world_size, (rank + 1) * units // world_size
         weight = self.weight if start < stop else 0.0
         chosen = slice(start, stop) if start < stop else slice(1)
 
-        def own(index: Tensor) -> Tensor:
+        def select(index: Tensor) -> Tensor:
             return index.unflatten(0, (self.unit, units))[:, chosen].flatten(0, 1)
 
-        return Batch(own(self.videos), own(self.rows), self.unit, weight)
+        return Batch(select(self.videos), select(self.rows), self.unit, weight)
 
 
 class VideoBatches:
-    """All videos once an epoch, in a new order and with newly drawn rows each time.
+    """Batches of single videos: every video once per epoch, in random order, newly sampled.
 
     Args:
-        lengths: (V,) int64, rows of every video.
+        lengths: (V,) int64, number of snippets of each video.
         num_snippets: T.
         batch_size: B; the last batch of an epoch may be smaller.
-        generator: everything is drawn from it.
-        device: where the indices shall be; they move there once an epoch.
+        generator: Source of all random numbers.
+        device: Device of the indices, which are moved there once per epoch.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Pairs of training videos: of the same classes, and of different ones.
+"""Pairs of training videos for the contrastive losses: equal classes, or no class in common.
 
-Letters: V videos, C classes, N pairs, T sampled rows.
+Letters: V videos, C classes, N pairs, T sampled snippets.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from utils.errors import UserError
 
 
 def positive_pairs(labels: Tensor) -> Tensor:
-    """All pairs of videos with the same set of classes: (V, C) 0/1 -> (N, 2) int64, i < j."""
+    """All pairs of videos with equal sets of classes: (V, C) 0/1 -> (N, 2) int64, i < j."""
     same = (labels[:, None] == labels[None]).all(dim=-1)
     return same.triu(diagonal=1).nonzero()
 
@@ -25,23 +25,23 @@ def negative_pairs(labels: Tensor) -> Tensor:
 
 
 class PairBatches:
-    """All positive pairs and as many negative ones, in a new order each epoch.
+    """Batches of pairs: all positive pairs and as many negative ones, in random order per epoch.
 
-    As in the released code the negative pairs and the rows of every video are drawn once, unless
-    `resample` asks for new ones every epoch. Pairs of videos that share some classes but not all
-    are not used.
+    As in the official implementation, the negative pairs and the snippets of every video are drawn
+    once, unless `resample` is set. Pairs of videos that share some but not all classes are not
+    used.
 
     Args:
         labels: (V, C) 0/1.
-        lengths: (V,) int64, rows of every video.
+        lengths: (V,) int64, number of snippets of each video.
         num_snippets: T.
-        batch_size: pairs a step; the last batch of an epoch may be smaller.
-        resample: draws negative pairs and rows anew every epoch.
-        generator: everything is drawn from it.
-        device: where the indices shall be; they move there once an epoch.
+        batch_size: Pairs per step; the last batch of an epoch may be smaller.
+        resample: Whether negative pairs and snippets are drawn anew every epoch.
+        generator: Source of all random numbers.
+        device: Device of the indices, which are moved there once per epoch.
 
     Raises:
-        UserError: if there is no positive or no negative pair.
+        UserError: If there is no positive or no negative pair.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class PairBatches:
         self.negative = negative_pairs(labels.cpu())
         if not len(self.positive):
             raise UserError(
-                f"--ftcl needs pairs of training videos with the same labels; none of the "
-                f"{len(labels)} videos has a partner. Add videos or train without --ftcl"
+                "--ftcl needs pairs of training videos with the same labels; no two of the "
+                f"{len(labels)} videos have equal labels. Add videos or train without --ftcl"
             )
         if not len(self.negative):
             raise UserError(
-                f"--ftcl needs pairs of training videos without a common label; all "
-                f"{len(labels)} videos share one. Add videos or train without --ftcl"
+                "--ftcl needs pairs of training videos without a common label; any two of the "
+                f"{len(labels)} videos share a label. Add videos or train without --ftcl"
             )
         self.lengths = lengths
         self.num_snippets = num_snippets
@@ -84,11 +84,13 @@ class PairBatches:
         pairs = self.pairs[order].to(self.device)
         rows = self.rows.to(self.device)
         for start in range(0, len(pairs), self.batch_size):
-            videos = pairs[start : start + self.batch_size].T.flatten()  # first ones, second ones
+            videos = pairs[
+                start : start + self.batch_size
+            ].T.flatten()  # first ones, then second ones
             yield Batch(videos, rows[videos], unit=2)
 
     def _draw(self) -> tuple[Tensor, Tensor]:
-        """Pairs (N, 2) of videos, and rows (V, T) of every video."""
+        """Draws the pairs of videos (N, 2) and the snippet indices of every video (V, T)."""
         chosen = torch.randperm(len(self.negative), generator=self.generator)
         negative = self.negative[chosen[: len(self.positive)]]
         rows = random_rows(self.lengths, self.num_snippets, self.generator)

@@ -83,7 +83,11 @@ def ground_truth(videos: Iterable[Video], classes: Sequence[str] | None = None) 
         UserError: if a video has an annotation without a segment, which nothing can be scored by.
     """
     videos = list(videos)
-    unplaced = [f"{video.name} ({', '.join(video.unplaced)})" for video in videos if video.unplaced]
+    unplaced = [
+        f"{video.name} ({', '.join(video.video_level_labels)})"
+        for video in videos
+        if video.video_level_labels
+    ]
     if unplaced:
         raise UserError(
             f"annotations without a segment in {len(unplaced)} of {len(videos)} videos to be "

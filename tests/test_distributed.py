@@ -306,10 +306,10 @@ def test_without_torchrun_the_variables_it_sets_are_asked_for(
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_shares_are_whole_units_and_make_the_batch(count: int) -> None:
     videos, rows = torch.arange(10), torch.arange(40).view(10, 4)
-    shares = [Batch(videos, rows).share(rank, count) for rank in range(count)]
+    shares = [Batch(videos, rows).shard(rank, count) for rank in range(count)]
     assert torch.cat([s.videos for s in shares]).equal(videos)
     assert torch.cat([s.rows for s in shares]).equal(rows)
-    shares = [Batch(videos, rows, unit=2).share(rank, count) for rank in range(count)]
+    shares = [Batch(videos, rows, unit=2).shard(rank, count) for rank in range(count)]
     real = [share for share in shares if share.weight]
     assert len(real) == min(count, 5)
     pairs = torch.cat([share.videos.view(2, -1) for share in real], dim=1)
@@ -347,7 +347,7 @@ def test_the_terms_of_the_shares_add_up_to_those_of_the_batch(
         return next(parts), next(parts)
 
     whole = next(iter(batches))
-    shares = [terms(whole.share(rank, count)) for rank in range(count)]
+    shares = [terms(whole.shard(rank, count)) for rank in range(count)]
     for of_shares, of_batch in zip(zip(*shares, strict=True), terms(whole), strict=True):
         for name, value in of_batch.items():
             assert np.isclose(sum(part[name] for part in of_shares), value, rtol=1e-6), name

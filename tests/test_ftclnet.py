@@ -356,7 +356,7 @@ def test_videos_that_share_some_classes_make_no_pair() -> None:
 
 
 def test_a_data_set_without_pairs_is_said_so() -> None:
-    with pytest.raises(UserError, match="with the same labels; none of the 3 videos"):
+    with pytest.raises(UserError, match="with the same labels; no two of the 3 videos"):
         build_batches(torch.eye(3))
-    with pytest.raises(UserError, match="without a common label; all 3 videos share one"):
+    with pytest.raises(UserError, match="without a common label; any two of the 3 videos"):
         build_batches(torch.ones(3, 2))
