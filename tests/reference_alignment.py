@@ -1,7 +1,9 @@
-"""The alignments written down cell by cell, as slow and as plain as possible.
+"""Reference implementation of FSD and LCS: one pair and one cell at a time, scalars with autograd.
 
-Scalars of torch with autograd, one pair and one cell at a time; the truth for the fast forms in
-`models/alignment.py` and, in `benchmarks/alignment.py`, what they are timed against.
+Slow and as plain as possible. The tests check `models/alignment.py` against it, and
+`benchmarks/alignment.py` compares their speed.
+
+Letters: B pairs, L and M snippets of the two sequences, D channels.
 """
 
 from typing import TypeAlias
@@ -10,13 +12,13 @@ import torch
 from torch import Tensor
 
 Tables: TypeAlias = tuple[Tensor, Tensor, Tensor]  # match, gap_insert, gap_delete: (B, L, M) each
-Lengths: TypeAlias = tuple[Tensor, Tensor]  # rows and columns in use: (B,) each
+Lengths: TypeAlias = tuple[Tensor, Tensor]  # snippets in use of each sequence: (B,) each
 
 
 def slow_fsd_table(
     match: Tensor, insert: Tensor, delete: Tensor, gamma: float
 ) -> list[list[Tensor]]:
-    """Table of one pair from its (L, M) tables, as nested lists of L+1 times M+1 scalars."""
+    """FSD table of one pair from (L, M) step tables: nested lists of (L+1) x (M+1) scalars."""
     rows, columns = match.shape
     table = _zeros(rows, columns, match)
     for i in range(1, rows + 1):
@@ -31,7 +33,7 @@ def slow_fsd_table(
 
 
 def slow_lcs_table(similarity: Tensor, threshold: float) -> list[list[Tensor]]:
-    """Table of one pair from its (L, M) similarities, as nested lists of scalars."""
+    """LCS table of one pair from (L, M) similarities: nested lists of (L+1) x (M+1) scalars."""
     rows, columns = similarity.shape
     table = _zeros(rows, columns, similarity)
     for i in range(1, rows + 1):
@@ -45,7 +47,7 @@ def slow_lcs_table(similarity: Tensor, threshold: float) -> list[list[Tensor]]:
 
 
 def slow_smooth_max(arguments: tuple[Tensor, ...], gamma: float) -> Tensor:
-    """Smooth maximum of scalars; for gamma = 0 the first of the largest."""
+    """Smooth maximum of scalars; for gamma = 0 the first of the equal largest arguments."""
     if gamma > 0:
         return gamma * torch.logsumexp(torch.stack(arguments) / gamma, 0)
     largest = arguments[0]
@@ -62,19 +64,19 @@ def slow_fsd(
     gamma: float,
     lengths: Lengths | None = None,
 ) -> Tensor:
-    """(B,) scores of (B, L, M) tables."""
+    """FSD scores (B,) of (B, L, M) step tables."""
     tables = [slow_fsd_table(*pair, gamma) for pair in zip(match, insert, delete, strict=True)]
     return _scores(tables, match, lengths)
 
 
 def slow_lcs(similarity: Tensor, threshold: float, lengths: Lengths | None = None) -> Tensor:
-    """(B,) scores of (B, L, M) similarities."""
+    """LCS scores (B,) of (B, L, M) similarities."""
     tables = [slow_lcs_table(pair, threshold) for pair in similarity]
     return _scores(tables, similarity, lengths)
 
 
 def slow_cosine(x: Tensor, y: Tensor) -> Tensor:
-    """(L, M) cosine similarities of the rows of (L, D) and (M, D); 0 for a zero row."""
+    """Cosine similarities (L, M) of snippets (L, D) and (M, D); 0 where one of them is zero."""
     rows = [
         [
             row @ other / (row.norm() * other.norm())
@@ -92,7 +94,7 @@ def _zeros(rows: int, columns: int, like: Tensor) -> list[list[Tensor]]:
 
 
 def _scores(tables: list[list[list[Tensor]]], like: Tensor, lengths: Lengths | None) -> Tensor:
-    """The last cell in use of each table, connected to `like` even where it is the border."""
+    """Scores (B,): the last cell in use of each table, connected to `like` even on the border."""
     pairs, rows, columns = like.shape
     ends = zip(*lengths, strict=True) if lengths else [(rows, columns)] * pairs
     scores = [table[int(i)][int(j)] for table, (i, j) in zip(tables, ends, strict=True)]
@@ -100,11 +102,11 @@ def _scores(tables: list[list[list[Tensor]]], like: Tensor, lengths: Lengths | N
 
 
 def weighted_gradients(score: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of sum_b (b+1) score[b]: another weight for each pair."""
+    """Gradients of sum_b (b+1) score[b], which weights every pair differently."""
     weights = torch.arange(1, len(score) + 1, dtype=score.dtype, device=score.device)
     return torch.autograd.grad((weights * score).sum(), inputs, materialize_grads=True)
 
 
 def some_lengths(rows: int, columns: int, pairs: int = 3) -> Lengths:
-    """Random lengths, 0 among them."""
+    """Random lengths of each sequence, from 0 to all snippets."""
     return torch.randint(0, rows + 1, (pairs,)), torch.randint(0, columns + 1, (pairs,))

@@ -1,4 +1,4 @@
-"""FSD and LCS against the released code's numbers, a slow twin and finite differences."""
+"""FSD and LCS against golden values, the reference implementation and finite differences."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,16 +44,16 @@ def random_table(rows: int, columns: int, pairs: int = 3) -> Tensor:
 
 
 def tied_table(rows: int, columns: int, pairs: int = 3) -> Tensor:
-    """A table of few values, so that many arguments are equal, as identical rows make them."""
+    """A table with few distinct values, so that many arguments tie, as with identical snippets."""
     return (torch.randint(0, 3, (pairs, rows, columns)).double() / 2).requires_grad_()
 
 
-def three(table: Callable[..., Tensor], *size: int) -> Tables:
+def three_tables(table: Callable[..., Tensor], *size: int) -> Tables:
     return table(*size), table(*size), table(*size)
 
 
 def all_cells(score: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """(L+1, M+1) table of one pair, read cell by cell through `lengths`."""
+    """Returns the (L+1, M+1) table of one pair, read cell by cell through `lengths`."""
     rows, columns = inputs[0].shape
     ends = torch.cartesian_prod(torch.arange(rows + 1), torch.arange(columns + 1))
     repeated = [table.expand(len(ends), -1, -1) for table in inputs]
@@ -66,12 +66,12 @@ def assert_relative(actual: Tensor, expected: Any, tolerance: float) -> None:
     assert_close(actual, expected, rtol=tolerance, atol=tolerance * largest)
 
 
-# The released code
+# Golden values of the official implementation
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("case", ["rand_L5_D1024", "small_L8_D32", "len1_D16"])
-def test_fsd_equals_the_released_code(golden: Path, case: str, precision: str) -> None:
+def test_fsd_equals_the_official_implementation(golden: Path, case: str, precision: str) -> None:
     dtype, tolerance = PRECISIONS[precision]
     numbers = np.load(golden / "fsd.npz")
     x, y = (torch.tensor(numbers[f"{case}/{name}"], dtype=dtype).requires_grad_() for name in "xy")
@@ -91,14 +91,14 @@ def test_fsd_equals_the_released_code(golden: Path, case: str, precision: str) -
         key = f"{case}/grad_{name}_{precision}"
         if key in numbers:
             assert_relative(gradient, numbers[key], tolerance)
-        else:  # kept as the float64 result, rounded to float32
+        else:  # stored as the float64 result rounded to float32
             rounded = numbers[f"{case}/grad_{name}_f64_as_f32"]
             assert_relative(gradient, rounded, max(tolerance, 1e-7))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("setting", ["raw", "raw_thr080", "scaled"])
-def test_lcs_equals_the_released_code(golden: Path, setting: str, precision: str) -> None:
+def test_lcs_equals_the_official_implementation(golden: Path, setting: str, precision: str) -> None:
     dtype, tolerance = PRECISIONS[precision]
     numbers = np.load(golden / "lcs.npz")
     threshold = float(numbers[f"{setting}/thres"])
@@ -124,24 +124,26 @@ def test_lcs_equals_the_released_code(golden: Path, setting: str, precision: str
 
 
 @pytest.mark.parametrize(("gamma", "name"), [(0.1, "0p1"), (1.0, "1"), (0.0, "0")])
-def test_smooth_maximum_equals_the_released_code(golden: Path, gamma: float, name: str) -> None:
+def test_smooth_maximum_equals_the_official_implementation(
+    golden: Path, gamma: float, name: str
+) -> None:
     numbers = np.load(golden / "maxgamma.npz")
     first, second, third = torch.tensor(numbers["inputs"]).T[:, :, None, None]
-    # One cell of a table: first + smax(0, second - first, third - first) = smax of the three.
+    # A table of one cell: first + smax(0, second - first, third - first) = smax of the three.
     score = fine_grained_sequence_distance(first, second - first, third - first, gamma)
     assert_relative(score, numbers[f"gamma_{name}"], 1e-12)
 
 
-# The slow twin
+# The reference implementation
 
 
 @pytest.mark.parametrize("make", [random_table, tied_table])
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 0.0])
 @pytest.mark.parametrize("size", SIZES)
-def test_fsd_equals_the_twin(
+def test_fsd_equals_the_reference(
     size: tuple[int, int], gamma: float, make: Callable[..., Tensor]
 ) -> None:
-    tables = three(make, *size)
+    tables = three_tables(make, *size)
     for lengths in (None, some_lengths(*size)):
         fast = fine_grained_sequence_distance(*tables, gamma, lengths)
         slow = slow_fsd(*tables, gamma, lengths)
@@ -153,7 +155,7 @@ def test_fsd_equals_the_twin(
 @pytest.mark.parametrize(
     ("make", "threshold"), [(random_table, 0.5), (tied_table, 0.4), (tied_table, 0.5)]
 )
-def test_lcs_equals_the_twin(
+def test_lcs_equals_the_reference(
     size: tuple[int, int], make: Callable[..., Tensor], threshold: float
 ) -> None:
     similarity = make(*size, 6)
@@ -164,10 +166,10 @@ def test_lcs_equals_the_twin(
         assert_close(weighted_gradients(fast, similarity), weighted_gradients(slow, similarity))
 
 
-def test_cosine_equals_the_twin() -> None:
+def test_cosine_equals_the_reference() -> None:
     x, y = torch.randn(2, 3, 6).double(), torch.randn(2, 5, 6).double()
-    y[0, 1:3] = x[0, 1]  # identical rows
-    x[1, 2] = y[1, 0] = 0  # zero rows
+    y[0, 1:3] = x[0, 1]  # identical snippets
+    x[1, 2] = y[1, 0] = 0  # zero snippets
     x.requires_grad_()
     y.requires_grad_()
     fast = cosine_table(x, y)
@@ -195,7 +197,7 @@ def test_gradcheck_of_fsd(
     def score(match: Tensor, insert: Tensor, delete: Tensor) -> Tensor:
         return fine_grained_sequence_distance(match, insert, delete, gamma, lengths)
 
-    assert gradcheck(score, three(random_table, *size, 2))
+    assert gradcheck(score, three_tables(random_table, *size, 2))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -212,17 +214,17 @@ def test_gradcheck_of_cosine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("insert", "delete", "taken"), [(0.0, 0.0, 0), (0.5, 0.5, 1), (0.0, -1.0, 0), (0.5, 0.7, 2)]
+    ("insert", "delete", "chosen"), [(0.0, 0.0, 0), (0.5, 0.5, 1), (0.0, -1.0, 0), (0.5, 0.7, 2)]
 )
-def test_ties_of_the_plain_maximum(insert: float, delete: float, taken: int) -> None:
-    """The first of the largest gets all of the gradient: diagonal, then up, then left."""
+def test_ties_of_the_plain_maximum(insert: float, delete: float, chosen: int) -> None:
+    """The first of the equal largest arguments gets the whole gradient: diagonal, up, left."""
     match, up, left = (
         torch.full((1, 1, 1), value, requires_grad=True) for value in (1.0, insert, delete)
     )
     score = fine_grained_sequence_distance(match, up, left, gamma=0.0)
     got = weighted_gradients(score, match, up, left)
-    assert [gradient.item() for gradient in got] == [1, taken == 1, taken == 2]
-    assert fsd_path(match, up, left, gamma=0.0).item() == (MATCH, INSERT, DELETE)[taken]
+    assert [gradient.item() for gradient in got] == [1, chosen == 1, chosen == 2]
+    assert fsd_path(match, up, left, gamma=0.0).item() == (MATCH, INSERT, DELETE)[chosen]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_rules_of_lcs(
     assert weighted_gradients(got, table)[0][0].tolist() == gradient
 
 
-def test_zero_rows_have_no_cosine_and_no_gradient() -> None:
+def test_zero_snippets_have_cosine_zero_and_no_gradient() -> None:
     x, y = torch.randn(1, 2, 4), torch.randn(1, 3, 4)
     x[0, 0] = 0
     x.requires_grad_()
@@ -258,28 +260,28 @@ def test_zero_rows_have_no_cosine_and_no_gradient() -> None:
     assert partners.isfinite().all()
 
 
-def test_backward_keeps_the_weights_only_and_can_be_repeated() -> None:
+def test_backward_stores_only_the_weights_and_can_be_repeated() -> None:
     kept: list[int] = []
 
     def count(tensor: Tensor) -> Tensor:
         kept.append(tensor.untyped_storage().nbytes())
         return tensor
 
-    tables = three(torch.rand, 4, 20, 30)
+    tables = three_tables(torch.rand, 4, 20, 30)
     for table in tables:
         table.requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         score = fine_grained_sequence_distance(*tables).sum()
-        assert sum(kept) == 3 * 4 * tables[0].numel()  # three float32 weights a cell
+        assert sum(kept) == 3 * 4 * tables[0].numel()  # three float32 weights per cell
         lcs = longest_common_subsequence(tables[0], 0.5)
     assert sum(kept) <= (3 * 4 + 3 + 3) * tables[0].numel()  # three bool weights, masks
-    assert lcs.untyped_storage().nbytes() == 4 * lcs.numel()  # no view of the whole table
+    assert lcs.untyped_storage().nbytes() == 4 * lcs.numel()  # not a view of the whole table
     score = score + lcs.sum()
     first = torch.autograd.grad(score, tables, retain_graph=True)
     assert_close(torch.autograd.grad(score, tables), first, rtol=0, atol=0)
 
 
-# Mistakes
+# Invalid arguments
 
 
 def zeros(*shape: int) -> Tensor:
@@ -321,7 +323,7 @@ def zeros(*shape: int) -> Tensor:
         ),
     ],
 )
-def test_mistakes_name_the_numbers(call: Callable[[], Tensor], message: str) -> None:
+def test_errors_name_the_shapes_and_values(call: Callable[[], Tensor], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
 

@@ -1,4 +1,4 @@
-"""What holds for every FSD and LCS: symmetry, bounds, padding, precision, devices, paths."""
+"""Properties of FSD and LCS: symmetry, bounds, padding, precision, devices, paths."""
 
 import hypothesis.extra.numpy as arrays
 import numpy as np
@@ -38,7 +38,7 @@ def _seeded() -> None:
 
 @st.composite
 def tables(draw: st.DrawFn) -> Tables:
-    """Three (B, L, M) tables of cosine-like values; few values, so that ties are frequent."""
+    """Draws three (B, L, M) tables of few distinct values in [-1, 1], so that ties are frequent."""
     shape = tuple(draw(st.integers(1, largest)) for largest in (3, 6, 6))
     values = st.integers(-8, 8).map(lambda eighths: eighths / 8)
     match, insert, delete = (
@@ -58,7 +58,7 @@ def test_fsd_is_symmetric_in_the_two_sequences(drawn: Tables, gamma: float) -> N
 
 @property_test
 @given(tables(), st.sampled_from([0.0, 0.1, 1.0]))
-def test_fsd_grows_with_the_match_and_is_near_the_plain_maximum(
+def test_fsd_is_monotonic_in_the_match_and_close_to_the_plain_maximum(
     drawn: Tables, gamma: float
 ) -> None:
     match, insert, delete = drawn
@@ -73,7 +73,7 @@ def test_fsd_grows_with_the_match_and_is_near_the_plain_maximum(
 
 @property_test
 @given(tables(), st.sampled_from([-0.5, 0.0, 0.5]))
-def test_lcs_is_symmetric_bounded_and_grows_with_its_matches(
+def test_lcs_is_symmetric_bounded_and_monotonic_in_its_matches(
     drawn: Tables, threshold: float
 ) -> None:
     similarity = drawn[0]
@@ -81,20 +81,21 @@ def test_lcs_is_symmetric_bounded_and_grows_with_its_matches(
     swapped = longest_common_subsequence(similarity.mT, threshold)
     assert_close(score, swapped, rtol=0, atol=0)
     assert (score <= min(similarity.shape[1:])).all()
-    # With the same matches only: one match more can hide a larger neighbour.
+    # The set of matches stays the same: an additional match can hide a larger neighbor.
     grown = torch.where(similarity > threshold, similarity + 0.25, similarity)
     assert (longest_common_subsequence(grown, threshold) >= score).all()
 
 
 @property_test
 @given(tables(), st.sampled_from([0.0, 0.1]), st.sampled_from([0.0, 1e30, torch.inf, torch.nan]))
-def test_padding_changes_nothing(drawn: Tables, gamma: float, junk: float) -> None:
+def test_padding_has_no_influence(drawn: Tables, gamma: float, padded_value: float) -> None:
     pairs, rows, columns = drawn[0].shape
     lengths = torch.full((pairs,), rows), torch.full((pairs,), columns)
 
     def scores_and_gradients(padding: int, lengths: Lengths | None) -> tuple[Tensor, ...]:
         match, insert, delete = (
-            pad(table, (0, padding, 0, padding), value=junk).requires_grad_() for table in drawn
+            pad(table, (0, padding, 0, padding), value=padded_value).requires_grad_()
+            for table in drawn
         )
         fsd = fine_grained_sequence_distance(match, insert, delete, gamma, lengths)
         lcs = longest_common_subsequence(match, 0.5, lengths)
@@ -128,7 +129,7 @@ def test_extreme_gamma_stays_finite(drawn: Tables, gamma: float, dtype: torch.dt
 
 @pytest.mark.parametrize("gamma", [1e-6, 0.1, 0.0])
 def test_the_gradient_of_long_sequences_of_equal_snippets_does_not_grow(gamma: float) -> None:
-    """The weights of a cell add up to one, also where rounding swallows the logarithm of two."""
+    """The weights of a cell sum to one, even where rounding absorbs the logarithm of two."""
     match = torch.ones(2, 90, 70, requires_grad=True)
     gap = torch.ones(2, 90, 70)
     score = fine_grained_sequence_distance(match, gap, gap, gamma)
@@ -199,7 +200,7 @@ def test_cuda_equals_cpu_without_waiting_for_the_device(gamma: float) -> None:
 
 @pytest.mark.slow
 def test_torch_compile_traces_both_programs_whole() -> None:
-    """Nothing on the host depends on the data, so there is no break in the graph."""
+    """No decision on the host depends on the data, so the graph has no break."""
 
     def score(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         fsd = fine_grained_sequence_distance(table, table, table, lengths=(rows, columns))
@@ -212,11 +213,11 @@ def test_torch_compile_traces_both_programs_whole() -> None:
     assert_close(got, weighted_gradients(score(table, *lengths), table))
 
 
-# The alignment itself
+# Paths
 
 
 def walk(path: Tensor, row: int, column: int) -> list[tuple[int, int, int]]:
-    """Cells (row, column, code) of one (L, M) path, backwards from the cell after `row, column`."""
+    """Follows one (L, M) path back from (row, column) and returns its (row, column, code) cells."""
     cells = []
     while row > 0 and column > 0:
         code = int(path[row - 1, column - 1])
@@ -229,7 +230,7 @@ def walk(path: Tensor, row: int, column: int) -> list[tuple[int, int, int]]:
 
 @property_test
 @given(tables(), st.integers(0, 2**32))
-def test_alignments_add_up_to_the_scores(drawn: Tables, seed: int) -> None:
+def test_the_values_along_a_path_sum_to_the_score(drawn: Tables, seed: int) -> None:
     match, insert, delete = drawn
     pairs, rows, columns = match.shape
     torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Dropout does on the CPU what the library's does, with masks of its own."""
+"""Dropout on the CPU has the distribution of torch's, with its own random masks."""
 
 import pytest
 import torch
@@ -11,13 +11,15 @@ KINDS = [torch.float32, torch.float64, torch.bfloat16]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.7])
-def test_elements_are_dropped_one_by_one_and_the_others_scaled(p: float, kind: torch.dtype) -> None:
+def test_elements_are_dropped_independently_and_the_others_scaled(
+    p: float, kind: torch.dtype
+) -> None:
     torch.manual_seed(0)
     x = torch.rand(50, 7, 311, dtype=torch.float64).add(1).to(kind).requires_grad_()
     y = Dropout(p)(x)
     assert (y.dtype, y.shape) == (kind, x.shape)
     kept = y != 0
-    # Five standard deviations, of the whole and of neighbours along each axis.
+    # Within five standard deviations, for all elements and for neighbors along each axis.
     count = kept.numel()
     assert abs(kept.double().mean() - (1 - p)) < 5 * (p * (1 - p) / count) ** 0.5
     for axis in range(3):
@@ -32,13 +34,13 @@ def test_elements_are_dropped_one_by_one_and_the_others_scaled(p: float, kind: t
     torch.testing.assert_close((x.grad * x).detach(), y.detach(), rtol=2e-2, atol=0)
 
 
-def test_the_mean_is_that_of_the_input() -> None:
+def test_the_mean_of_the_input_is_preserved() -> None:
     torch.manual_seed(0)
     x = torch.ones(1000, 1000)
     assert Dropout(0.7)(x).mean().item() == pytest.approx(1, abs=0.01)
 
 
-def test_a_seed_gives_the_same_mask_and_the_next_call_another() -> None:
+def test_a_seed_reproduces_the_mask_and_the_next_call_differs() -> None:
     layer, x = Dropout(0.7), torch.ones(3, 5, 13)
     torch.manual_seed(1)
     first, second = layer(x), layer(x)
@@ -48,7 +50,7 @@ def test_a_seed_gives_the_same_mask_and_the_next_call_another() -> None:
 
 
 @pytest.mark.parametrize("p", [0.0, 1e-9, 1.0])
-def test_extremes_are_the_librarys(p: float) -> None:
+def test_extreme_probabilities_equal_torch(p: float) -> None:
     x = torch.randn(4, 9)
     assert Dropout(p)(x).equal(nn.Dropout(p)(x))
 
@@ -58,5 +60,5 @@ def test_evaluation_changes_nothing() -> None:
     assert Dropout(0.7).eval()(x) is x
 
 
-def test_no_elements_are_no_problem() -> None:
+def test_an_empty_tensor_is_accepted() -> None:
     assert Dropout(0.7)(torch.ones(0, 5)).shape == (0, 5)
