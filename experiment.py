@@ -62,11 +62,12 @@ def train(
         try_step(replace(config, batch_size=share), net, train_split, optimizer, device)
 
     epochs = range(done + 1, config.epochs + 1)
+    advice = "a smaller --num_snippets"
     evaluation = None
     with log or nullcontext(), tqdm(total=len(epochs) * len(batches), unit="step") as bar:
         for epoch in epochs:
             began = time.perf_counter()
-            with explain_out_of_memory(device, config.batch_size, with_batch_size):
+            with explain_out_of_memory(device, advice, config.batch_size, with_batch_size):
                 report = train_one_epoch(
                     net,
                     criterion,

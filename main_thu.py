@@ -41,7 +41,7 @@ def run(processes: Processes) -> None:
     gpu = str(processes.local_rank) if processes.world_size > 1 else config.gpu
     device = choose_device(config.device, gpu, config.precision, config.deterministic)
     print(f"computing on {device}, {processes}")
-    with explain_out_of_memory(device):
+    with explain_out_of_memory(device, "a smaller --num_snippets or --feature_memory"):
         data = processes.once_per_node(
             lambda: read_dataset(
                 Path(config.data_dir),
@@ -50,7 +50,7 @@ def run(processes: Processes) -> None:
                 snippet_seconds=config.snippet_seconds,
                 workers=config.num_workers,
                 memory_budget=device.memory_budget(config.feature_memory),
-                row_type=device.row_type,
+                row_type=device.storage_dtype,
             )
         ).to(device.device)
         device.keep_freed_memory()

@@ -101,7 +101,7 @@ def scoring_ms(device: Device, videos: int) -> tuple[float, int]:
     prepare(device)
     lengths = torch.tensor([v.snippets for v in evaluation.paper_scores()] * (videos // VIDEOS + 1))
     lengths = lengths[:videos]
-    kind = device.row_type
+    kind = device.storage_dtype
     rows = torch.rand(int(lengths.sum()), CHANNELS).to(device.device, kind)
     store = FeatureStore(rows, (lengths.cumsum(0) - lengths).to(device.device), lengths, kind)
     names = [Video(f"v{i}", "test", 1.0, ()) for i in range(videos)]

@@ -64,7 +64,9 @@ def median_ms(device: Device, run: Callable[[], object], least: float = 0.5) -> 
 def matmul_rate(device: Device) -> float:
     """Floating-point operations a second of a plain matrix product in the device's precision."""
     size = 4096 if device.on_cpu else 8192
-    x, y = (torch.randn(size, size, device=device.device).to(device.row_type) for _ in range(2))
+    x, y = (
+        torch.randn(size, size, device=device.device).to(device.storage_dtype) for _ in range(2)
+    )
     result = torch.empty_like(x)
     clock = Clock(device)
     for _ in range(6):

@@ -115,7 +115,7 @@ def main() -> None:
     if given.worker:
         with all_processes() as processes:
             device = choose_device(given.device, str(processes.local_rank), given.precision)
-            split = random_split(given.snippets, given.channels, device.row_type)
+            split = random_split(given.snippets, given.channels, device.storage_dtype)
             found = [measure(config, device, split, given.steps, processes) for config in configs]
             print(json.dumps(found))
         return

@@ -56,7 +56,7 @@ class Trainer:
         self.config, self.device, self.clock = config, device, Clock(device)
         self.at_once = 1 if device.on_cpu else 20  # steps of a round, between which nothing waits
         self.in_parts = False
-        kind = device.row_type
+        kind = device.storage_dtype
         rows = torch.rand(STORED_VIDEOS * snippets, CHANNELS, device=device.device).to(kind)
         lengths = torch.full((STORED_VIDEOS,), snippets)
         first = (lengths.cumsum(0) - lengths).to(device.device)

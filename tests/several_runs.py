@@ -72,7 +72,7 @@ def main() -> None:
         for flags, step in jobs[:-1]:
             problem: object = "well"
             try:
-                with processes.together():
+                with processes.fail_together():
                     run(flags, step)
             except (UserError, SystemExit) as error:
                 problem = error

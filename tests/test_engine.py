@@ -36,7 +36,7 @@ def splits(folder: Path) -> dict[str, Split]:
 
 
 def read_splits(folder: Path, device: Device) -> dict[str, Split]:
-    data = read_dataset(folder, THUMOS14, snippet_seconds=0.64, row_type=device.row_type)
+    data = read_dataset(folder, THUMOS14, snippet_seconds=0.64, row_type=device.storage_dtype)
     return data.splits
 
 

@@ -27,6 +27,7 @@ from utils.errors import UserError
 PAGE = (Path(__file__).parents[1] / "docs" / "ERRORS.md").read_text(encoding="utf-8")
 CELLS = cells_of(PAGE)
 CPU = Device(torch.device("cpu"), "fp32")
+ADVICE = "a smaller --num_snippets"
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def out_of_memory_above(most: int) -> tuple[Callable[[int], None], list[int]]:
 )
 def test_out_of_cuda_memory_says_which_batch_size_fits(fits: int, advice: str) -> None:
     step, tried = out_of_memory_above(fits)
-    with pytest.raises(UserError) as raised, explain_out_of_memory(CPU, 64, step):
+    with pytest.raises(UserError) as raised, explain_out_of_memory(CPU, ADVICE, 64, step):
         step(64)
     assert advice in str(raised.value)
     assert len(tried) <= 7
@@ -125,7 +126,7 @@ def test_the_memory_of_the_failed_step_is_free_when_others_are_tried() -> None:
         if batch_size > 3:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    with pytest.raises(UserError, match="3 does"), explain_out_of_memory(CPU, 8, step):
+    with pytest.raises(UserError, match="3 does"), explain_out_of_memory(CPU, ADVICE, 8, step):
         step(8)
     assert len(held) == 4
 
@@ -133,15 +134,15 @@ def test_the_memory_of_the_failed_step_is_free_when_others_are_tried() -> None:
 def test_out_of_memory_elsewhere_says_so_and_other_errors_pass() -> None:
     step, tried = out_of_memory_above(0)
     refused = pytest.raises(UserError, match=r"out of memory on CPU.*tried to allocate")
-    with refused, explain_out_of_memory(CPU, 8, step):
+    with refused, explain_out_of_memory(CPU, ADVICE, 8, step):
         torch.empty(10**15)
     assert not tried  # the system may kill the process where torch does not refuse
     with (
         pytest.raises(UserError, match=r"out of memory.*Unable to allocate"),
-        explain_out_of_memory(CPU),
+        explain_out_of_memory(CPU, ADVICE),
     ):
         np.empty(10**15)
-    with pytest.raises(RuntimeError, match="another"), explain_out_of_memory(CPU):
+    with pytest.raises(RuntimeError, match="another"), explain_out_of_memory(CPU, ADVICE):
         raise RuntimeError("another")
 
 

@@ -1,4 +1,4 @@
-"""Where and in which precision to compute; the only file that knows about CUDA."""
+"""Device and arithmetic precision of the computation; the only file that mentions CUDA."""
 
 import os
 import traceback
@@ -13,24 +13,24 @@ from torch import dtype as DType
 from utils.errors import UserError
 from utils.memory import free_memory, keep_freed_memory
 
-# What torch says when memory runs out: on CUDA, on the CPU, and in cuBLAS.
+# What torch reports when memory runs out: on CUDA, on the CPU, and in cuBLAS.
 OUT_OF_MEMORY = ("out of memory", "DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
 
-# Flags of Linux for products in bfloat16, the fastest first, and what they are called.
+# Processor flags in Linux for bfloat16 products, fastest first, with their usual names.
 BFLOAT16_INSTRUCTIONS = {
     "amx_bf16": "AMX bf16",
     "avx512_bf16": "AVX512 bf16",
     "svebf16": "SVE bf16",
-    "bf16": "bf16",  # of ARM
+    "bf16": "bf16",  # ARM
 }
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device and the arithmetic of its matrix products.
+    """A device and the precision of its matrix products.
 
     Attributes:
-        device: the device.
+        device: Device of the model and the data.
         precision: "fp32", "tf32" or "bf16".
     """
 
@@ -39,26 +39,30 @@ class Device:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether it is the CPU, whose memory is that of the process."""
+        """Whether this is the CPU, whose memory is the memory of the process."""
         return self.device.type == "cpu"
 
     @property
-    def row_type(self) -> DType:
-        """In which type features are kept for the network."""
+    def storage_dtype(self) -> DType:
+        """Floating-point type in which to store the inputs of the network."""
         return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Context in which matrix products run in bfloat16 if the precision says so."""
+        """Context in which matrix products run in bfloat16 if the precision is "bf16"."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def synchronize(self) -> None:
-        """Waits until the device has done all its work, for timing."""
+        """Waits until the device has finished all queued work, for timing."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
     def memory_budget(self, gib: float) -> float:
-        """Bytes that data may take: `gib` GiB; if that is negative, half of the memory that is free
-        now, of the host's and, on CUDA, of the GPU's too, whichever is less."""
+        """Number of bytes that data may occupy.
+
+        Args:
+            gib: Budget in GiB; if negative, half of the memory that is free now, on CUDA the lesser
+                of host and GPU memory.
+        """
         if gib >= 0:
             return gib * 2**30
         free = free_memory()
@@ -67,8 +71,7 @@ class Device:
         return free / 2
 
     def keep_freed_memory(self) -> None:
-        """On the CPU, makes the process keep memory that is freed for what is wanted next; for
-        after the data have been read."""
+        """On the CPU, keeps freed memory for later allocations; call it once the data are read."""
         if self.on_cpu:
             keep_freed_memory()
 
@@ -81,64 +84,66 @@ class Device:
 
 
 def choose_device(device: str, gpu: str, precision: str, deterministic: bool = False) -> Device:
-    """Picks the device of this process and sets torch's precision of matrix products.
+    """Selects the device of this process and sets the precision of matrix products in torch.
 
     Args:
-        device: "auto" (CUDA when there is one), "cpu" or "cuda".
-        gpu: number of the CUDA device, as CUDA counts; the first of a list such as "0,1".
-            Of several processes on a node each has its own, numbered as they are.
-        precision: "auto" (tf32 on CUDA, as the released code ran there; fp32 on the CPU), "fp32",
-            "tf32" or "bf16".
-        deterministic: only algorithms that give the same bits every time; on the CPU they all do.
+        device: "auto" (CUDA if available), "cpu" or "cuda".
+        gpu: Index of the CUDA device; of a list such as "0,1" the first is used. With several
+            processes per node, each passes its own index.
+        precision: "auto" (tf32 on CUDA, fp32 on the CPU), "fp32", "tf32" or "bf16".
+        deterministic: Whether to use only algorithms that give the same bits in every run; on the
+            CPU all of them do.
 
     Raises:
-        UserError: if there is no CUDA device though one is asked for, no device of this number, or
-            the precision does not exist on the device.
+        UserError: If CUDA is requested but not available, if there is no GPU with this index, or if
+            the device does not support the precision.
     """
     try:
         number = int(gpu.split(",")[0])
     except ValueError as error:
-        raise UserError(f"--gpu {gpu!r}: wanted the number of a CUDA device, such as 0") from error
+        raise UserError(f"--gpu {gpu!r}: wanted the index of a CUDA device, such as 0") from error
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "--device cuda: torch sees no CUDA device; install a CUDA build of torch and a driver, "
-            "or use --device cpu"
+            "--device cuda: torch finds no CUDA device; install a CUDA build of torch and a "
+            "driver, or use --device cpu"
         )
     if device == "cpu" or not torch.cuda.is_available():
         if precision == "tf32":
             raise UserError("--precision tf32 exists only on CUDA; use fp32 or bf16 on the CPU")
         if precision == "bf16" and has_bfloat16() is False:
-            print("warning: this processor has no instructions for bfloat16; try fp32 for speed")
+            print(
+                "warning: this processor has no bfloat16 instructions; --precision fp32 is faster"
+            )
         torch.set_float32_matmul_precision("highest")
         return Device(torch.device("cpu"), "fp32" if precision == "auto" else precision)
     if not 0 <= number < torch.cuda.device_count():
         raise UserError(
             f"--gpu {gpu}: this machine has {torch.cuda.device_count()} CUDA devices, "
-            f"numbered from 0 to {torch.cuda.device_count() - 1}; with torchrun start no more "
-            "processes than that on a machine"
+            f"numbered from 0 to {torch.cuda.device_count() - 1}; with torchrun, start at most one "
+            "process per device"
         )
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS
         torch.use_deterministic_algorithms(True)
     chosen = torch.device("cuda", number)
     torch.cuda.set_device(chosen)
     precision = "tf32" if precision == "auto" else precision
     torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
-    # The gradient of the convolution sums 12,000 products: no part of such a sum in bfloat16.
+    # Gradients of convolutions are sums of many thousand products: accumulate them in float32.
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     return Device(chosen, precision)
 
 
 def instructions() -> str:
-    """The instruction sets of the processor that decide how fast matrix products are."""
+    """The processor's instruction sets that determine the speed of matrix products."""
     flags = _processor_flags()
     found = [name for flag, name in BFLOAT16_INSTRUCTIONS.items() if flag in flags]
     return ", ".join([torch.backends.cpu.get_cpu_capability(), *found])
 
 
 def has_bfloat16() -> bool | None:
-    """Whether the processor has instructions for products in bfloat16; None if it does not say."""
+    """Whether the processor has bfloat16 instructions; None if the system does not report them."""
     flags = _processor_flags()
     return bool(flags & BFLOAT16_INSTRUCTIONS.keys()) if flags else None
 
@@ -152,19 +157,24 @@ def _processor_flags() -> set[str]:
 
 @contextmanager
 def explain_out_of_memory(
-    device: Device, batch_size: int = 0, trial: Callable[[int], object] | None = None
+    device: Device,
+    advice: str,
+    batch_size: int = 0,
+    trial: Callable[[int], object] | None = None,
 ) -> Iterator[None]:
-    """Turns running out of memory inside into a `UserError` that says what would fit.
+    """Converts running out of memory inside the block into a `UserError` that says what would fit.
 
     Args:
-        device: where the work inside is done.
-        batch_size: of the work inside.
-        trial: does the same work with another batch size. It is called with smaller and smaller
-            ones when CUDA memory has run out, so the size in the message is one that has fitted;
-            not on the CPU, where the system may kill the process instead of refusing memory.
+        device: Device of the work inside.
+        advice: What reduces the memory besides a smaller batch, such as "a smaller --width".
+        batch_size: Batch size of the work inside; 0 if no batch size influences its memory.
+        trial: Function that does the same work with another batch size. When CUDA memory runs out,
+            it is called with smaller and smaller sizes, so that the size in the message is known to
+            fit. It is not called on the CPU, where the system may kill the process instead of
+            refusing memory.
 
     Raises:
-        UserError: if memory runs out inside.
+        UserError: If memory runs out inside the block.
     """
     try:
         yield
@@ -174,25 +184,24 @@ def explain_out_of_memory(
             raise
         reason = str(error).partition("\n")[0].rpartition("DefaultCPUAllocator: ")[2][:200]
         can_try = isinstance(error, torch.cuda.OutOfMemoryError)
-        traceback.clear_frames(error.__traceback__)  # or its variables keep the memory
+        traceback.clear_frames(error.__traceback__)  # or its local variables keep the memory
     if trial is None or not can_try:
-        raise UserError(
-            f"out of memory on {device}: {reason}; use a smaller --batch_size or --num_snippets"
-        )
+        wanted = f"a smaller --batch_size or {advice}" if batch_size else advice
+        raise UserError(f"out of memory on {device}: {reason}; use {wanted}")
     fits = _largest_that_fits(trial, batch_size)
     if fits == 0:
         raise UserError(
-            f"out of memory on {device}: not even --batch_size 1 fits; use a smaller "
-            "--num_snippets, another --gpu or --device cpu"
+            f"out of memory on {device}: not even --batch_size 1 fits; use {advice}, another --gpu "
+            "or --device cpu"
         )
     raise UserError(
         f"out of memory on {device}: --batch_size {batch_size} does not fit, {fits} does (tried); "
-        f"use --batch_size {fits - fits // 10} or a smaller --num_snippets"
+        f"use --batch_size {fits - fits // 10} or {advice}"
     )
 
 
 def _largest_that_fits(trial: Callable[[int], object], too_large: int) -> int:
-    """The largest batch size below `too_large` that does not run out of CUDA memory; 0 if none."""
+    """The largest batch size below `too_large` that fits into CUDA memory; 0 if none does."""
     fits = 0
     while too_large - fits > 1:
         size = (fits + too_large) // 2

@@ -1,6 +1,6 @@
-"""The processes of one run, as torchrun starts them: a share of every batch each, one writer.
+"""The processes that torchrun starts, and their communication.
 
-With one process nothing here does anything, and torch.distributed is not started.
+With one process every operation is trivial, and torch.distributed is not initialized.
 """
 
 import atexit
@@ -22,28 +22,31 @@ from utils.errors import UserError
 
 T = TypeVar("T")
 
-LONGEST_WAIT = timedelta(minutes=30)  # for the others, which may be reading or evaluating
-PATIENCE = timedelta(seconds=20)  # of a process with an error, for the others to hear of it
+LONGEST_WAIT = timedelta(minutes=30)  # for other processes, which may be reading or evaluating
+ERROR_WAIT = timedelta(seconds=20)  # for other processes to receive the error of this one
 
 
-class EndOfRun(UserError):
-    """An error that all processes know of."""
+class SharedError(UserError):
+    """An error that all processes have received."""
 
 
-class LostContact(EndOfRun):
-    """The others can no longer be told of an error, or do not answer."""
+class LostContact(SharedError):
+    """Other processes do not respond, so they cannot receive an error either."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the run. Every method is called by all of them, in one order.
+    """This process and its communication with the others.
+
+    All processes must call the communicating methods, in the same order.
 
     Attributes:
-        rank: of this process, from 0.
-        world_size: processes on all nodes.
-        local_rank: of this process on its node, where the first one is `rank - local_rank`.
-        groups: holds the group in which objects are exchanged, apart from the tensors of the
-            steps; empty once the run has ended.
+        rank: Rank of this process, from 0.
+        world_size: Number of processes on all nodes.
+        local_rank: Rank of this process on its node, whose first process has the rank
+            `rank - local_rank`.
+        groups: The process group in which objects are exchanged, separate from the tensors of the
+            training steps; empty after the processes have disconnected.
     """
 
     rank: int = 0
@@ -56,30 +59,30 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that prints, evaluates and writes."""
+        """Whether this process prints, evaluates and writes files."""
         return self.rank == 0
 
     @property
     def objects(self) -> dist.ProcessGroup | None:
-        """The group in which objects are exchanged; None stands for all processes."""
+        """The process group in which objects are exchanged; None is the default group."""
         return self.groups[0] if self.groups else None
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces each tensor by its sum over all processes; on CUDA the host does not wait."""
+        """Replaces each tensor by its sum over all processes; does not block the host on CUDA."""
         if self.world_size > 1:
             with self._contact():
                 for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
                     work.wait()
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrites each tensor with that of the main process."""
+        """Overwrites each tensor with the tensor of the main process."""
         if self.world_size > 1:
             with self._contact():
                 for tensor in tensors:
                     dist.broadcast(tensor, 0)
 
     def gather(self, value: T) -> list[T]:
-        """In the main process the values of all in the order of the ranks, in the others []."""
+        """Returns the values of all processes by rank in the main process, [] in the others."""
         if self.world_size == 1:
             return [value]
         values: list[Any] | None = [None] * self.world_size if self.is_main else None
@@ -88,7 +91,7 @@ class Processes:
         return values or []
 
     def broadcast_object(self, make: Callable[[], T]) -> T:
-        """What `make` gives in the main process; it is not called in the others."""
+        """Returns in all processes the result of `make`, called in the main process only."""
         if self.world_size == 1:
             return make()
         values: list[Any] = [make() if self.is_main else None]
@@ -98,38 +101,39 @@ class Processes:
         return values[0]
 
     def once_per_node(self, make: Callable[[], T]) -> T:
-        """What `make` gives in the first process of each node; the others map its tensors.
+        """Returns the result of `make`, called in the first process of each node only.
 
-        The value goes through a file without a name, so that nothing is left of it, even of a
-        process that is killed. Systems without /proc have no such thing: there each process makes
-        its own.
+        The other processes of the node map its tensors into their memory. The value is passed
+        through an unnamed file, so that nothing remains even if a process is killed. Systems
+        without /proc do not support this; there each process calls `make`.
         """
         if self.world_size == 1 or not Path("/proc/self/fd").is_dir():
             return make()
         with ExitStack() as stack:
             path = _shared_copy(make(), stack) if self.local_rank == 0 else ""
             path = self._exchange(value=path)[self.rank - self.local_rank]
-            # Not weights_only: the content is this program's own, and written just now.
+            # Not weights_only: the content was written by this program a moment ago.
             value = torch.load(path, mmap=True, weights_only=False)
-            self.barrier()  # now all have opened it
+            self.barrier()  # now all processes have opened the file
         return value
 
     def barrier(self) -> None:
-        """Waits for all processes; raises in all of them if one has met a `UserError`."""
+        """Waits for all processes; raises in all of them if one has raised a `UserError`."""
         if self.world_size > 1:
             self._exchange()
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """A block that all processes leave with an error if one of them meets a `UserError`.
+    def fail_together(self) -> Iterator[None]:
+        """Context that all processes leave with an error if one of them raises a `UserError`.
 
-        The others learn of it in their next `barrier`. Only the main process then raises the error
-        and so prints it; the others end without a word. If they do not come to one, because the
-        error was met inside a step, the process that has it raises it and they lose contact.
+        The other processes receive the error in their next `barrier`. Only the main process then
+        raises it, and so prints it; the others exit silently. If they do not reach a barrier,
+        because the error was raised within a training step, the process that has the error raises
+        it and the others lose contact.
         """
         try:
             yield
-        except EndOfRun:
+        except SharedError:
             raise
         except UserError as error:
             if self.world_size == 1:
@@ -138,13 +142,13 @@ class Processes:
         self.barrier()
 
     def _exchange(self, problem: str = "", value: Any = None) -> list[Any]:
-        """The values of all processes, unless one of them has a problem."""
+        """Returns the values of all processes, or raises if one of them reports a problem."""
         found: list[Any] = [None] * self.world_size
         try:
             with self._contact():
                 here = dist.barrier(self.objects, async_op=True)
-                here.wait(PATIENCE if problem else LONGEST_WAIT)
-                del here  # or the traceback of an error would keep it
+                here.wait(ERROR_WAIT if problem else LONGEST_WAIT)
+                del here  # or the traceback of an error would keep a reference to it
                 dist.all_gather_object(found, (problem, value), group=self.objects)
         except LostContact:
             if problem:
@@ -155,30 +159,33 @@ class Processes:
         ]
         if problems:
             _ignore_sigterm()
-            raise EndOfRun(problems[0]) if self.is_main else SystemExit(2)
+            raise SharedError(problems[0]) if self.is_main else SystemExit(2)
         return [value for _, value in found]
 
     @contextmanager
     def _contact(self) -> Iterator[None]:
-        """Turns what torch says when a process is gone into a message."""
+        """Converts the errors that torch raises when a process is gone into a `LostContact`."""
         try:
             yield
         except RuntimeError as error:
             reason = str(error).split(". ")[0][:200]
-            self._end(f"has lost the others, one of which must have ended ({reason})")
+            self._end(f"has lost contact with the others, one of which must have ended ({reason})")
 
     def _leave(self) -> None:
-        """Ends the groups. Their threads end with the last reference; one that is still putting its
-        work away when Python ends would abort the process."""
+        """Destroys the process groups.
+
+        Their threads end with the last reference; a thread still running when Python exits would
+        abort the process.
+        """
         dist.destroy_process_group()
         self.groups.clear()
 
     def _end(self, what: str) -> NoReturn:
         _ignore_sigterm()
         raise LostContact(
-            f"process {self.rank} of {self.world_size} {what}; what is printed above, or by torchrun "
-            "below, says why. The last checkpoint is intact: a training goes on from there with "
-            "the same command and --resume"
+            f"process {self.rank} of {self.world_size} {what}; see the messages above, or those of "
+            "torchrun below, for the cause. The last checkpoint is intact: resume a training run "
+            "with the same command and --resume"
         )
 
 
@@ -187,17 +194,17 @@ ALONE = Processes()
 
 @contextmanager
 def all_processes() -> Iterator[Processes]:
-    """Meets the other processes of the run, if torchrun has started several.
+    """Connects to the other processes, if torchrun has started several.
 
-    Only the main process prints, but for errors that are its own: in the others standard output
-    and error go nowhere inside the block.
+    Only the main process prints: in the others, standard output and standard error are discarded
+    inside the block. An error that only one process has is printed by that process.
 
     Raises:
-        UserError: if the others cannot be reached, or one of them meets an error or ends.
+        UserError: If the others cannot be reached, or if one of them raises an error or ends.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        # As Ctrl-C: schedulers end a process so, and it is to save what it has.
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size == 1:
+        # Schedulers end a process with SIGTERM; as after Ctrl-C, it shall save its state first.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             yield ALONE
@@ -206,11 +213,12 @@ def all_processes() -> Iterator[Processes]:
         return
     if not {"RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
         raise UserError(
-            f"WORLD_SIZE is {count}, but RANK, LOCAL_RANK, MASTER_ADDR or MASTER_PORT is not set; "
-            "start several processes with torchrun (docs/DISTRIBUTED.md), one without WORLD_SIZE"
+            f"WORLD_SIZE is {world_size}, but RANK, LOCAL_RANK, MASTER_ADDR or MASTER_PORT is not "
+            "set; start several processes with torchrun (docs/DISTRIBUTED.md), or unset WORLD_SIZE "
+            "to run a single process"
         )
-    processes = Processes(int(os.environ["RANK"]), count, int(os.environ["LOCAL_RANK"]))
-    signal.signal(signal.SIGTERM, lambda *_: processes._end("was told to end (SIGTERM)"))
+    processes = Processes(int(os.environ["RANK"]), world_size, int(os.environ["LOCAL_RANK"]))
+    signal.signal(signal.SIGTERM, lambda *_: processes._end("was asked to end (SIGTERM)"))
     with ExitStack() as stack:
         if not processes.is_main:
             nowhere = stack.enter_context(open(os.devnull, "w"))
@@ -220,10 +228,10 @@ def all_processes() -> Iterator[Processes]:
             dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
             processes.groups.append(dist.new_group(backend="gloo", timeout=LONGEST_WAIT))
         try:
-            with processes.together():
+            with processes.fail_together():
                 yield processes
         except LostContact:
-            # On its way out torch would wait for the others, who do not come.
+            # At exit torch would wait for the other processes, which do not respond.
             atexit.register(os._exit, 2)
             raise
         except BaseException:
@@ -233,14 +241,15 @@ def all_processes() -> Iterator[Processes]:
 
 
 def _ignore_sigterm() -> None:
-    """For a process about to end: torchrun's wish that it end must not keep it from saving."""
+    """For a process about to end: a SIGTERM from torchrun must not prevent it from saving."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _shared_copy(value: object, stack: ExitStack) -> str:
-    """Path of a copy of the value in memory, or on disk if there is no room; closed by the stack.
+    """Path of a copy of the value in shared memory, or on disk if that is full.
 
-    The file has no name in any folder but only this path, through the process that has it open.
+    The file has no name in any folder; the path refers to the descriptor of this process. The stack
+    closes it.
     """
     for folder in ("/dev/shm", tempfile.gettempdir()):
         with suppress(OSError, RuntimeError), ExitStack() as attempt:
@@ -250,6 +259,7 @@ def _shared_copy(value: object, stack: ExitStack) -> str:
             stack.push(attempt.pop_all())
             return f"/proc/{os.getpid()}/fd/{file.fileno()}"
     raise UserError(
-        f"neither /dev/shm nor {tempfile.gettempdir()} has room for the features, which the "
-        "processes of a node share; make /dev/shm larger (docker run --shm-size) or set TMPDIR"
+        f"neither /dev/shm nor {tempfile.gettempdir()} has room for the data that the processes "
+        "of a node share; make /dev/shm larger (docker run --shm-size) or set TMPDIR to a larger "
+        "folder"
     )

@@ -1,4 +1,4 @@
-"""The one error type for mistakes that a user can mend."""
+"""The error type for problems the user can fix, and how programs report it."""
 
 import io
 import os
@@ -11,18 +11,18 @@ from typing import NoReturn
 
 
 class UserError(Exception):
-    """Something in the command, the data or the machine that the user can mend.
+    """A problem in the command, the data or the machine that the user can fix.
 
-    The message names what is wrong, where, what was found and wanted, and the next thing to do.
-    Entry points print it as it stands, without a traceback, and exit with status 2.
+    The message says what is wrong and where, what was found, what was wanted and what to do next.
+    Entry points print it as it is, without a traceback, and exit with status 2.
     """
 
 
 class Problems:
-    """Collects every problem of a check so that they are reported together, not one a run.
+    """Collects all problems found by a check, so that they are reported together.
 
     Args:
-        listed: how many problems are spelled out; the rest are counted.
+        listed: Maximum number of problems printed in full; the others are only counted.
     """
 
     def __init__(self, listed: int = 50) -> None:
@@ -30,19 +30,19 @@ class Problems:
         self.messages: list[str] = []
 
     def add(self, message: str) -> None:
-        """Notes one problem, a message of one line."""
+        """Adds a problem, described in one line."""
         self.messages.append(message)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Notes a `UserError` raised inside as one more problem and goes on after the block."""
+        """Adds a `UserError` raised inside the block to the problems instead of propagating it."""
         try:
             yield
         except UserError as error:
             self.add(str(error))
 
     def raise_if_any(self, title: str) -> None:
-        """Raises a `UserError` listing all problems under `title`, if there are any."""
+        """Raises a `UserError` that lists all problems under `title`, if there are any."""
         if not self.messages:
             return
         if len(self.messages) == 1:
@@ -51,7 +51,7 @@ class Problems:
         hidden = len(self.messages) - len(shown)
         lines = [f"{title}: {len(self.messages)} problems", *(f"  - {line}" for line in shown)]
         if hidden:
-            lines.append(f"  ... and {hidden} more of these")
+            lines.append(f"  ... and {hidden} more")
         raise UserError("\n".join(lines))
 
 
@@ -60,34 +60,44 @@ _SHORT.maxstring = _SHORT.maxother = 80
 
 
 def shown(value: object) -> str:
-    """A value out of a file as a message can show it: as Python writes it, cut if long or deep."""
+    """The `repr` of a value for use in a message, shortened if it is long or deeply nested."""
     return _SHORT.repr(value)
 
 
+def first_line(error: BaseException, length: int = 200) -> str:
+    """The first line of an error's message, or the name of its type if it has no message."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:length]
+
+
 def fail(program: str, error: UserError) -> NoReturn:
-    """Prints the error in the manner of argparse and exits with status 2."""
+    """Prints the error in the format of argparse and exits with status 2."""
     try:
         print(end="", flush=True)
-    except OSError:  # nobody takes what was printed; drop it, or Python fails at exit once more
+    except OSError:  # drop the buffered output, or Python fails again when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     print(f"{program}: error: {error}", file=sys.stderr)
     sys.exit(2)
 
 
 def command(program: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Decorates an entry point: a `UserError` ends it with one message and status 2, Ctrl-C 130.
+    """Decorates an entry point so that it ends with a message instead of a traceback.
 
-    So does an `OSError` that nothing else caught: it is of the machine, such as a full disk.
+    A `UserError` exits with status 2, and so does an `OSError` that nothing else has caught: it
+    comes from the machine, such as a full disk. Ctrl-C exits with status 130.
+
+    Args:
+        program: Name of the program in the messages.
     """
 
     def decorate(main: Callable[[], None]) -> Callable[[], None]:
         @wraps(main)
         def guarded() -> None:
-            if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot show is no error
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                # A name with characters that the terminal cannot show is not an error.
                 sys.stdout.reconfigure(errors="backslashreplace")
             try:
                 main()
-                print(end="", flush=True)  # a full disk shows only here
+                print(end="", flush=True)  # a full disk is noticed only here
             except UserError as error:
                 fail(program, error)
             except OSError as error:

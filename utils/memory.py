@@ -1,30 +1,31 @@
-"""Memory of the machine: how much this process may still take, and keeping what it has."""
+"""Memory of the machine: how much this process may still use, and keeping what it has."""
 
 import ctypes
 import os
 from pathlib import Path
 
-UNKNOWN = 8 * 2**30  # bytes, assumed where the system does not tell
+UNKNOWN = 8 * 2**30  # bytes, assumed where the system does not report its memory
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # parameters of mallopt in glibc
 
 
 def free_memory() -> int:
-    """Bytes that are free; if a job or container has a limit that is less, the limit.
+    """Bytes of memory this process may still use.
 
-    Linux tells both. Elsewhere it is all memory of the machine.
+    On Linux this is the available memory or the limit of the job or container, whichever is less;
+    elsewhere it is the total memory of the machine.
     """
     return min([_free_of_machine(), *_limits()])
 
 
 def keep_freed_memory() -> bool:
-    """Makes the C library keep freed memory for what is wanted next, until the process ends.
+    """Makes the C library keep freed memory for later allocations until the process ends.
 
-    By itself it gives large pieces back to the system at once and takes new ones, which the system
-    must first fill with zeros: on a virtual machine that was a third of a training step.
-    It settles after some steps, at a peak up to 1.4 times as high.
+    By default it returns large blocks to the system at once and requests new ones, which the system
+    must fill with zeros first: on a virtual machine this was a third of the time of a training
+    step. Memory use settles after some steps, at a peak up to 1.4 times as high.
 
     Returns:
-        Whether the C library can do this; glibc (Linux) can.
+        Whether the C library supports this; glibc (Linux) does.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -47,7 +48,7 @@ def _free_of_machine() -> int:
 
 
 def _limits() -> list[int]:
-    """Bytes that the control groups of this process allow, by version 1 and 2 of the interface."""
+    """Memory limits in bytes of this process's control groups, versions 1 and 2."""
     try:
         groups = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
     except OSError:
@@ -57,7 +58,7 @@ def _limits() -> list[int]:
         if controllers in ("", "memory"):
             file = "memory.limit_in_bytes" if controllers else "memory.max"
             folder = Path("/sys/fs/cgroup", controllers, group.lstrip("/"))
-            # A container may see its group at the root, whatever path it is told.
+            # Inside a container the group may be mounted at the root, whatever its path says.
             for path in (folder, *folder.parents[:-3]):
                 text = (path / file).read_text().strip() if (path / file).is_file() else "max"
                 limits += [int(text)] if text.isdigit() else []

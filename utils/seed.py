@@ -1,4 +1,4 @@
-"""Random generators: one seed in, every generator's state out."""
+"""Seeds the random generators, and saves and restores their state."""
 
 import random
 from typing import Any
@@ -8,16 +8,16 @@ import torch
 
 
 def seed_everything(seed: int, rank: int = 0) -> torch.Generator:
-    """Seeds the generators of Python, numpy and torch (all devices).
+    """Seeds the global generators of Python, NumPy and torch on all devices.
 
     Args:
-        seed: of the run.
-        rank: of this process; each draws dropout masks of its own.
+        seed: Seed of the run.
+        rank: Rank of this process; each process draws its own dropout masks.
 
     Returns:
-        A generator of its own on the CPU for what is drawn from the data (rows, order, pairs), so
-        that it does not depend on the device or on how often the network draws dropout masks. It
-        is the same in all processes.
+        A separate CPU generator for everything drawn from the data, so that these draws depend
+        neither on the device nor on how often the network draws dropout masks. It is the same in
+        all processes.
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  for libraries that draw from the global state
@@ -26,22 +26,22 @@ def seed_everything(seed: int, rank: int = 0) -> torch.Generator:
 
 
 def random_state(data_generator: torch.Generator) -> dict[str, Any]:
-    """State of the generators that a run draws from, as tensors that a checkpoint can hold."""
+    """State of all generators a run draws from, as tensors that a checkpoint can hold."""
     state: dict[str, Any] = {"data": data_generator.get_state(), "torch": torch.get_rng_state()}
     if torch.cuda.is_initialized():  # a run on the CPU leaves the GPU alone
-        state["cuda"] = torch.cuda.get_rng_state()  # of the device of this process
+        state["cuda"] = torch.cuda.get_rng_state()  # device of this process
     return state
 
 
 def restore_random_state(
     states: list[dict[str, Any]], data_generator: torch.Generator, rank: int = 0
 ) -> None:
-    """Puts the generators back into a state that `random_state` returned.
+    """Restores states returned by `random_state`.
 
     Args:
-        states: of every process; one that had none goes on with other dropout masks.
-        data_generator: goes on alike in all processes.
-        rank: of this process.
+        states: State of every process; a process without one draws other dropout masks.
+        data_generator: Generator for the data, restored to the same state in all processes.
+        rank: Rank of this process.
     """
     data_generator.set_state(states[0]["data"])
     if rank < len(states):
