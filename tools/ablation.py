@@ -1,25 +1,30 @@
-"""Do the contrasts help? Trains ACM-Net, then every form of the second stage from it, and compares.
+"""Ablation study of the contrastive losses: ACM-Net, then every variant of the second stage.
 
-    python benchmarks/ablation.py --data_dir DIR --output DIR --acm_epochs 200 --epochs 6 \\
+    python tools/ablation.py --data_dir DIR --output DIR --acm_epochs 200 --epochs 6 \\
         --seeds 0 1 2 [--forms control both ...] [--flags --num_snippets 128 ...]
 
-Every run is a call of main_thu.py and is skipped if it is already complete in the output folder, so
-the script can be stopped and called again. Prints a Markdown table: mAP (average .1-.7, percent) at
-the last epoch and at the best on the test videos, mean and standard deviation over the seeds, and
-the difference to the control of the same seed.
+Every run is a call of main_thu.py. Runs that are already complete in the output directory are
+skipped, so the script can be stopped and started again. It prints a Markdown table: average mAP
+(tIoU 0.1 to 0.7, in percent) of the last epoch and of the best epoch on the test videos, each as
+mean and standard deviation over the seeds, and the difference from the control with the same seed,
+which continues the training without contrastive losses.
 """
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
 
-ROOT = Path(__file__).resolve().parents[1]
-FORMS: dict[str, list[str]] = {
-    "control": ["--without_fsd", "--without_lcs"],
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.runs import MAIN_METRIC, read_metrics, train
+
+BASELINE, CONTROL = "ACM-Net", "control"
+# The flags of every variant of the second stage.
+VARIANTS: dict[str, list[str]] = {
+    CONTROL: ["--without_fsd", "--without_lcs"],
     "fsd": ["--without_lcs"],
     "lcs": ["--without_fsd"],
     "both": [],
@@ -40,69 +45,77 @@ FORMS: dict[str, list[str]] = {
 }
 
 
-def run(folder: Path, epochs: int, arguments: list[str]) -> list[float]:
-    """Scores of every epoch of one run of main_thu.py; runs it unless it is complete."""
-    scores = read_scores(folder)
-    if len(scores) != epochs:
-        shutil.rmtree(folder, ignore_errors=True)
-        command = [sys.executable, "main_thu.py", "--without_wandb", "--save_dir", str(folder)]
-        command += ["--epochs", str(epochs), *arguments]
-        print("+", " ".join(command[1:]), file=sys.stderr, flush=True)
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        scores = read_scores(folder)
-    return scores
+def scores(run_dir: Path, epochs: int, *flags: str) -> list[float]:
+    """The main metric of every evaluated epoch; trains first unless the run is complete."""
+    found = evaluated(run_dir)
+    if len(found) != epochs:
+        shutil.rmtree(run_dir, ignore_errors=True)
+        train(run_dir, epochs, *flags)
+        found = evaluated(run_dir)
+    return found
 
 
-def read_scores(folder: Path) -> list[float]:
-    """The average mAP of every epoch that was evaluated."""
-    path = folder / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [score for line in lines if (score := json.loads(line).get("average .1-.7")) is not None]
+def evaluated(run_dir: Path) -> list[float]:
+    """The main metric of every epoch that was evaluated so far."""
+    return [line[MAIN_METRIC] for line in read_metrics(run_dir) if MAIN_METRIC in line]
 
 
 def spread(values: list[float], sign: str = "") -> str:
-    """Mean and standard deviation as text."""
+    """Mean and standard deviation as text; `sign` is "+" to show the sign of the mean."""
     deviation = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
     return f"{mean(values):{sign}.2f}{deviation}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--acm_epochs", type=int, default=200)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS))
-    parser.add_argument("--flags", nargs=argparse.REMAINDER, default=[], help="for every run")
-    given = parser.parse_args()
+def run_all(given: argparse.Namespace) -> dict[str, list[list[float]]]:
+    """Trains every variant with every seed; returns the scores of each epoch, by variant."""
+    output = given.output.resolve()
     common = ["--data_dir", str(given.data_dir.resolve()), *given.flags]
-
-    last: dict[str, list[float]] = {"ACM-Net": []}
-    best: dict[str, list[float]] = {"ACM-Net": []}
+    runs: dict[str, list[list[float]]] = defaultdict(list)
     for seed in given.seeds:
-        base = given.output.resolve() / f"acmnet-{seed}"
-        scores = run(base, given.acm_epochs, [*common, "--seed", str(seed)])
-        last["ACM-Net"].append(scores[-1])
-        best["ACM-Net"].append(max(scores))
-        start = ["--ftcl", "--checkpoint", str(base / "THUMOS_latest.pth"), "--seed", str(seed)]
-        for form in given.forms:
-            folder = given.output.resolve() / f"{form.replace(' ', '_').replace('/', 'by')}-{seed}"
-            scores = run(folder, given.epochs, [*common, *start, *FORMS[form]])
-            last.setdefault(form, []).append(scores[-1])
-            best.setdefault(form, []).append(max(scores))
+        baseline = output / f"acmnet-{seed}"
+        seeded = [*common, "--seed", str(seed)]
+        runs[BASELINE].append(scores(baseline, given.acm_epochs, *seeded))
+        start = ["--ftcl", "--checkpoint", str(baseline / "THUMOS_latest.pth")]
+        for name in given.forms:
+            run_dir = output / f"{name.replace(' ', '_').replace('/', 'by')}-{seed}"
+            runs[name].append(scores(run_dir, given.epochs, *seeded, *start, *VARIANTS[name]))
+    return runs
 
-    print(f"| form | flags | last | best | last, against the control | seeds {given.seeds}, last |")
-    print("|---|---|---|---|---|---|")
-    for form, values in last.items():
+
+def table(runs: dict[str, list[list[float]]], seeds: list[int]) -> str:
+    """The results as a Markdown table, one row per variant."""
+    last = {name: [epochs[-1] for epochs in each] for name, each in runs.items()}
+    best = {name: [max(epochs) for epochs in each] for name, each in runs.items()}
+    lines = [f"| variant | flags | last | best | last, minus control | seeds {seeds}, last |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, values in last.items():
         gain = ""
-        if form not in ("ACM-Net", "control") and "control" in last:
-            gain = spread([a - b for a, b in zip(values, last["control"], strict=True)], "+")
+        if name not in (BASELINE, CONTROL) and CONTROL in last:
+            gain = spread([a - b for a, b in zip(values, last[CONTROL], strict=True)], "+")
         each = " ".join(f"{value:.2f}" for value in values)
-        flags = " ".join(FORMS.get(form, [])) or "-"
-        print(f"| {form} | `{flags}` | {spread(values)} | {spread(best[form])} | {gain} | {each} |")
+        flags = " ".join(VARIANTS.get(name, [])) or "-"
+        cells = (name, f"`{flags}`", spread(values), spread(best[name]), gain, each)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("--data_dir", type=Path, required=True, help="data directory")
+    parser.add_argument("--output", type=Path, required=True, help="directory of all runs")
+    parser.add_argument("--acm_epochs", type=int, default=200, help="epochs of ACM-Net (200)")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs of every variant (6)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N")
+    forms = f"variants to train (all): {'; '.join(VARIANTS)}"
+    names = list(VARIANTS)
+    parser.add_argument(
+        "--forms", nargs="+", default=names, choices=names, metavar="NAME", help=forms
+    )
+    flags = "flags of main_thu.py for all runs"
+    parser.add_argument("--flags", nargs=argparse.REMAINDER, default=[], help=flags)
+    given = parser.parse_args()
+    print(table(run_all(given), given.seeds))
 
 
 if __name__ == "__main__":

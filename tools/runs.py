@@ -1,0 +1,49 @@
+"""Starts main_thu.py and reads the metrics of its runs, for the scripts in this directory."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+MAIN_METRIC = "average .1-.7"  # of THUMOS14: mAP averaged over tIoU 0.1 to 0.7, in percent
+
+
+def call(*arguments: object) -> float:
+    """Runs Python with the given arguments in the repository.
+
+    Returns:
+        Wall-clock time in seconds.
+
+    Raises:
+        CalledProcessError: If the command fails; it has printed why.
+    """
+    command = [sys.executable, *map(str, arguments)]
+    print("+ python", *command[1:], file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def train(run_dir: Path, epochs: int, *flags: object) -> float:
+    """Trains one stage with main_thu.py, without wandb.
+
+    Args:
+        run_dir: Run directory.
+        epochs: Number of epochs.
+        flags: Further flags of main_thu.py.
+
+    Returns:
+        Wall-clock time in seconds.
+    """
+    run = ("--without_wandb", "--save_dir", run_dir, "--epochs", epochs)
+    return call("main_thu.py", *run, *flags)
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """The metrics of every finished epoch of a run; empty if it has none yet."""
+    path = run_dir / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
