@@ -24,12 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 
-from config.class_names import THUMOS14
+from config.datasets import DATASETS
 from dataset.batches import Batch, VideoBatches
 from dataset.features.store import Features, MappedStore
 from dataset.layouts import read_dataset
 from utils.device import Device, choose_device
 
+THUMOS14 = DATASETS["THUMOS"].classes
 SNIPPETS, CHANNELS, BATCH_SIZE, STEP_SECONDS = 750, 2048, 16, 0.64
 
 

@@ -1,4 +1,4 @@
-"""Annotation file (gt.json) and split files -> videos with their labels, durations and segments."""
+"""Reads the annotation file (gt.json) and the split files."""
 
 import math
 import unicodedata
@@ -37,29 +37,29 @@ class Video:
 
 
 def read_database(path: Path) -> dict[str, Video]:
-    """Reads an annotation file of the ActivityNet form, the `gt.json` of the ACM-Net layout.
+    """Reads an annotation file in the ActivityNet format, such as the `gt.json` of ACM-Net.
 
     Args:
-        path: JSON file `{"database": {name: {"duration": s, "subset": name,
-            "annotations": [{"segment": [start s, end s], "label": name}]}}}`, other keys ignored.
-            An annotation may lack its segment: that is enough to train on.
+        path: JSON file `{"database": {name: {"duration": seconds, "subset": name, "annotations":
+            [{"segment": [start, end] in seconds, "label": name}]}}}`; other keys are ignored. An
+            annotation without a segment is a video-level label, which is enough for training.
 
     Returns:
-        Videos by name, in the order of the file.
+        The videos by name, in the order of the file.
 
     Raises:
-        UserError: if the file cannot be read or has no video; or lists every entry that is not of
-            this form, has a negative or non-finite time, or an end before its start.
+        UserError: If the file cannot be read or has no video; or with a list of all entries that
+            do not have this format, a negative or non-finite time, or an end before its start.
     """
     content = read_json(path, "annotation")
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
         raise UserError(
-            f'annotation file {path} has no "database" object at its top; '
+            f'annotation file {path} has no "database" object at the top level; '
             'wanted {"database": {video: {"duration", "subset", "annotations"}}}'
         )
     if not database:
-        raise UserError(f"annotation file {path} has no video in its database; copy it again")
+        raise UserError(f"annotation file {path} has no videos in its database; copy it again")
     problems = Problems()
     videos = {name: _video(name, entry, problems) for name, entry in database.items()}
     problems.raise_if_any(f"annotation file {path}")
@@ -67,17 +67,23 @@ def read_database(path: Path) -> dict[str, Video]:
 
 
 def read_split(path: Path) -> list[str]:
-    """Reads a split file: one video name a line; blank lines and Windows line ends are fine.
+    """Reads a split file: one video name per line; blank lines and Windows line ends are accepted.
+
+    Args:
+        path: Split file.
+
+    Returns:
+        The video names, in the order of the file.
 
     Raises:
-        UserError: if it cannot be read or names no video; or lists duplicate names and names that
-            are not plain file names (a path could lead out of the data directory).
+        UserError: If the file cannot be read or names no video; or with a list of all duplicate
+            names and names that are not plain file names (a path could leave the data directory).
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UserError(
-            f"split file {path} does not exist; it holds one video name a line"
+            f"split file {path} does not exist; wanted a text file with one video name per line"
         ) from error
     except OSError as error:
         raise UserError(f"split file {path} cannot be read: {error.strerror}") from error
@@ -99,12 +105,12 @@ def read_split(path: Path) -> list[str]:
             first_line[name] = number
     problems.raise_if_any(f"split file {path}")
     if not first_line:
-        raise UserError(f"split file {path} names no video; write one video name a line")
+        raise UserError(f"split file {path} names no video; write one video name per line")
     return list(first_line)
 
 
 def is_plain_name(name: str) -> bool:
-    """True if `name` is safe as a file name: no folder, drive or parent, nothing unprintable."""
+    """Whether `name` is safe as a file name: no folder, drive or parent, nothing unprintable."""
     return (
         name not in {"", ".", ".."}
         and len(name.encode("utf-8", "replace")) <= 200
@@ -115,13 +121,13 @@ def is_plain_name(name: str) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """True if `name` can be printed and written: no control characters, no halves of characters."""
+    """Whether `name` can be printed and written: no control characters, no lone surrogates."""
     return not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name)
 
 
 def _video(name: str, entry: Any, problems: Problems) -> Video:
     if not is_text(name):
-        problems.add(f"video name {shown(name)} has control characters or is not Unicode")
+        problems.add(f"video name {shown(name)} has control characters or is not valid Unicode")
         name = shown(name)
     if not isinstance(entry, dict):
         problems.add(f"{name}: wanted an object with duration, subset and annotations")
@@ -132,7 +138,7 @@ def _video(name: str, entry: Any, problems: Problems) -> Video:
         duration = None
     subset = entry.get("subset", "")
     if not isinstance(subset, str) or not is_text(subset):
-        problems.add(f"{name}: subset {shown(subset)} is not a name")
+        problems.add(f"{name}: subset {shown(subset)} is not a valid name")
         subset = ""
     annotations = entry.get("annotations", [])
     if not isinstance(annotations, list):
@@ -152,7 +158,7 @@ def _video(name: str, entry: Any, problems: Problems) -> Video:
 
 
 def _segment(where: str, item: Any, problems: Problems) -> Segment | str | None:
-    """An annotation: a segment, or where it has none its label; None after a problem."""
+    """Reads one annotation: a segment, or a label without a segment, or None with a problem."""
     if not isinstance(item, dict):
         problems.add(f"{where}: wanted an object with label and segment")
         return None
@@ -173,7 +179,7 @@ def _segment(where: str, item: Any, problems: Problems) -> Segment | str | None:
 
 
 def _is_time(value: Any) -> bool:
-    """True for a finite number of seconds that a double can hold (JSON allows longer integers)."""
+    """Whether this is a finite number that fits into a double; JSON allows larger integers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:

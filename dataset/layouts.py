@@ -1,4 +1,4 @@
-"""The data directory in the layout of the ACM-Net download -> checked videos and features.
+"""Reads and checks a data directory in the layout of the ACM-Net download.
 
 train/<video>.npy  test/<video>.npy  gt.json  split_train.txt  split_test.txt
 """
@@ -14,32 +14,33 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from dataset.annotations import Video, read_database, read_split
 from dataset.features.files import FeatureFile, find_features
-from dataset.features.store import Features, memory_of, read_features
+from dataset.features.reading import read_features, resident_bytes
+from dataset.features.store import Features
 from utils.errors import Problems, UserError, shown
+from utils.progress import progress_bar
 
 LAYOUT = """wanted this layout:
     train/<video>.npy  features of the training videos, float (snippets, channels)
     test/<video>.npy   features of the test videos
     gt.json            {"database": {video: {"duration", "subset", "annotations"}}}
-    split_train.txt    names of the training videos, one a line
+    split_train.txt    names of the training videos, one per line
     split_test.txt     names of the test videos
-The README, "Getting the real data", says where the THUMOS14 features are;
-`make demo` writes and uses a demonstration set that needs no download."""
+The README, "Getting the real data", says where to find the THUMOS14 features;
+`make demo` creates and uses a demonstration data set, without a download."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """The videos of one split, in the order of the split file, and their features.
+    """The V videos of one split, in the order of the split file, and their features.
 
     Attributes:
-        videos: V videos.
-        features: rows of the same V videos.
+        videos: Annotations of the videos.
+        features: Features of the videos.
         labels: (V, C) float32, 1 where the class occurs in the video.
-        fingerprint: number of videos and rows, and a hash of names and features.
+        fingerprint: Number of videos, number of snippets ("rows"), hash of names and features.
     """
 
     videos: list[Video]
@@ -48,7 +49,7 @@ class Split:
     fingerprint: dict[str, int | str]
 
     def to(self, device: torch.device) -> "Split":
-        """The same split with its tensors on another device."""
+        """Returns the same split with its tensors on another device."""
         return replace(self, features=self.features.to(device), labels=self.labels.to(device))
 
 
@@ -57,10 +58,10 @@ class Dataset:
     """A checked data directory.
 
     Attributes:
-        classes: names in index order.
-        database: every annotated video, those outside the splits included.
-        splits: "train" and "test", or those asked for.
-        annotations_hash: of gt.json.
+        classes: Class names in index order.
+        database: All annotated videos by name, including those outside the splits.
+        splits: The splits by name, "train" and "test".
+        annotations_hash: SHA-256 of gt.json.
     """
 
     classes: tuple[str, ...]
@@ -70,17 +71,17 @@ class Dataset:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What tells this data from other data, as plain values."""
+        """Hashes and sizes that identify the data, as plain values."""
         splits = {name: split.fingerprint for name, split in self.splits.items()}
         return {"annotations": self.annotations_hash, **splits}
 
     @property
     def feature_dim(self) -> int:
-        """Channels of a feature row (D)."""
-        return next(iter(self.splits.values())).features.width
+        """Channels of a snippet (D)."""
+        return next(iter(self.splits.values())).features.feature_dim
 
     def to(self, device: torch.device) -> "Dataset":
-        """The same data with its tensors on another device."""
+        """Returns the same data with its tensors on another device."""
         splits = {name: split.to(device) for name, split in self.splits.items()}
         return replace(self, splits=splits)
 
@@ -95,24 +96,27 @@ def read_dataset(
     memory_budget: float = math.inf,
     row_type: torch.dtype = torch.float32,
 ) -> Dataset:
-    """Reads a data directory, checking every file, with a progress bar.
+    """Reads a data directory and checks every file, with a progress bar.
 
-    Prints whether the features are in memory, and a remark where they do not span the durations,
-    which hints at another stride.
+    Prints the size of the features and whether they are kept in memory, and a warning if they do
+    not span the durations of the videos, which suggests another stride.
 
     Args:
-        folder: the data directory.
-        classes: class names in index order.
-        splits: which splits to read.
-        snippet_seconds: seconds between the starts of neighbouring rows, to compare with the
-            durations.
-        workers: threads that read feature files.
-        memory_budget: bytes that the features of all splits together may take in memory; if they
-            need more, rows are read from the files when they are wanted.
-        row_type: of the rows that a batch gets, float32 or bfloat16.
+        folder: Data directory.
+        classes: Class names in index order.
+        splits: Names of the splits to read.
+        snippet_seconds: Seconds between the starts of consecutive snippets, to compare the
+            features with the durations.
+        workers: Number of threads that read feature files.
+        memory_budget: Bytes that the features of all splits together may take in memory; if they
+            need more, snippets are read from the files as needed.
+        row_type: Type of the snippets of a batch, float32 or bfloat16.
+
+    Returns:
+        The data, with all tensors on the CPU.
 
     Raises:
-        UserError: listing all problems of all files together.
+        UserError: With a list of all problems of all files.
     """
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
@@ -128,17 +132,16 @@ def read_dataset(
     _check_names(names, database, classes, problems)
     files = {s: find_features(folder / s, names[s], problems) for s in splits}
     _check_widths(files, problems)
-    size = sum(memory_of(found, row_type) for found in files.values())
+    size = sum(resident_bytes(found, row_type) for found in files.values())
     resident = size <= memory_budget and not problems.messages
-    total = sum(map(len, files.values()))
-    with tqdm(total=total, desc="reading features", unit="file", disable=not total) as bar:
+    with progress_bar(sum(map(len, files.values())), "file", "reading features") as bar:
         stores = {
             s: _read_store(files[s], resident, workers, problems, bar.update, row_type)
             for s in splits
         }
     problems.raise_if_any(f"data directory {folder}")
 
-    where = "in memory" if resident else "read from the files while computing"
+    where = "in memory" if resident else "read from the files as needed"
     print(f"features: {_gib(size)}, {where} (--feature_memory: {_gib(memory_budget)})")
     read: dict[str, Split] = {}
     for split, (features, fingerprint) in stores.items():
@@ -155,7 +158,7 @@ def _check_names(
     classes: Sequence[str],
     problems: Problems,
 ) -> None:
-    unknown: dict[str, list[str]] = {}  # labels, with the videos that have them
+    unknown: dict[str, list[str]] = {}  # unknown label -> videos that have it
     for split, listed in names.items():
         for name in listed:
             if name not in database:
@@ -163,25 +166,27 @@ def _check_names(
                     problems.add(f"split_{split}.txt: {name} is not in gt.json")
                 continue
             if split == "train" and not database[name].labels:
-                problems.add(f"gt.json: training video {name} has no label; remove it or label it")
+                problems.add(f"gt.json: training video {name} has no label; label or remove it")
             for label in database[name].labels:
                 if label not in classes:
                     unknown.setdefault(label, []).append(name)
-    for label, bearers in unknown.items():
+    for label, videos in unknown.items():
         near = get_close_matches(label, classes, 1)
-        more = f" and {len(bearers) - 1} more" if len(bearers) > 1 else ""
+        which = f"{videos[0]} and {len(videos) - 1} more have" if videos[1:] else f"{videos[0]} has"
         meant = f"; did you mean {near[0]}?" if near else ""
-        problems.add(f"gt.json: {bearers[0]}{more} has the unknown label {shown(label)}{meant}")
+        problems.add(f"gt.json: {which} the unknown label {shown(label)}{meant}")
     if unknown:
-        problems.add(f"known labels are {', '.join(classes)} (config/class_names.py)")
+        problems.add(f"known labels are {', '.join(classes)} (config/datasets.py)")
     everywhere = Counter(name for listed in names.values() for name in listed)
     for name, count in everywhere.items():
         if count > 1:
-            problems.add(f"{name} is in both split files; a test video must not be trained on")
+            problems.add(
+                f"{name} is in both split files; test videos must not be used for training"
+            )
 
 
 def _check_widths(files: dict[str, list[FeatureFile]], problems: Problems) -> None:
-    """All files must have as many channels as most of them."""
+    """Adds a problem for every file whose number of channels differs from that of most files."""
     width_of = {
         f"{split}/{file.path.name}": file.shape[1]
         for split, found in files.items()
@@ -200,16 +205,16 @@ def _read_store(
     resident: bool,
     workers: int,
     problems: Problems,
-    progress: Callable[[], object],
+    on_file: Callable[[], object],
     row_type: torch.dtype,
 ) -> tuple[Features, dict[str, int | str]]:
-    """The features of a split and their fingerprint."""
+    """Reads the features of a split and returns them with their fingerprint."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.path.stem} {file.shape[0]}\n".encode())
-    features = read_features(files, resident, workers, problems, digest.update, progress, row_type)
-    rows = int(features.lengths.sum())
-    return features, {"videos": len(files), "rows": rows, "sha256": digest.hexdigest()}
+    features = read_features(files, resident, workers, problems, digest.update, on_file, row_type)
+    snippets = int(features.lengths.sum())
+    return features, {"videos": len(files), "rows": snippets, "sha256": digest.hexdigest()}
 
 
 def _gib(size: float) -> str:
@@ -223,7 +228,7 @@ def _label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:
 
 
 def _compare_durations(split: str, data: Split, snippet_seconds: float) -> None:
-    """Prints a remark if the features of many videos do not span their durations."""
+    """Prints a warning if the features of many videos do not span their durations."""
     ratios = [
         length * snippet_seconds / video.duration
         for video, length in zip(data.videos, data.features.lengths.tolist(), strict=True)
@@ -234,7 +239,7 @@ def _compare_durations(split: str, data: Split, snippet_seconds: float) -> None:
         median = sorted(ratios)[len(ratios) // 2]
         print(
             f"warning: the features of {len(odd)} of {len(ratios)} {split} videos do not span "
-            f"their duration (median {median:.2f} of it at {snippet_seconds:g} s a snippet); "
-            "segments will be off in time unless --snippet_frames and --frames_per_second are "
-            "those of the features"
+            f"their duration (median ratio {median:.2f} at {snippet_seconds:g} s per snippet); "
+            "segment times will be wrong unless --snippet_frames and --frames_per_second match the "
+            "features"
         )

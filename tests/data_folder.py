@@ -20,10 +20,10 @@ def make_data(folder: Path, train: int = 6, test: int = 4, width: int = 16, seed
         for i, name in enumerate(names):
             label = i % len(LABELS)
             length = 1 if i == 1 else int(rng.integers(12, 60))
-            rows = rng.random((length, width), dtype=np.float32)
+            features = rng.random((length, width), dtype=np.float32)
             start, stop = length // 4, length // 2 + 1
-            rows[start:stop, label * 4 : label * 4 + 4] += 3
-            np.save(folder / split / f"{name}.npy", rows)
+            features[start:stop, label * 4 : label * 4 + 4] += 3
+            np.save(folder / split / f"{name}.npy", features)
             database[name] = {
                 "duration": length * 0.64,
                 "subset": split,

@@ -171,7 +171,7 @@ def predictions(checkpoint: Path) -> dict[str, Any]:
 
 def test_an_error_ends_all_processes_with_one_message(runs: Runs) -> None:
     for name, message in {
-        "broken": "is not a whole .npy array",
+        "broken": "is not a complete .npy array",
         "diverged": "10 steps in a row",
         "no folder": "cannot write",
         "no checkpoint": "checkpoint none.pth does not exist",

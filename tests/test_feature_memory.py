@@ -1,4 +1,4 @@
-"""Features that do not fit into memory, and features converted to half the size."""
+"""Features that do not fit into memory, and features converted to another precision."""
 
 import json
 import os
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from config.class_names import THUMOS14
-from dataset.features import store as features
+from config.datasets import DATASETS
+from dataset.features import reading
 from dataset.features.conversion import convert, main
 from dataset.features.store import FeatureStore, MappedStore
 from dataset.layouts import Dataset, read_dataset
@@ -25,11 +25,10 @@ from utils import memory
 from utils.device import choose_device
 from utils.errors import UserError
 
+ROOT = Path(__file__).parents[1]
+THUMOS14 = DATASETS["THUMOS"].classes
 TRAIN = "video_train_0000000"
 FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
-
-
-ROOT = Path(__file__).parents[1]
 
 
 def read(folder: Path, budget: float, row_type: torch.dtype = torch.float32) -> Dataset:
@@ -60,36 +59,36 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda rows: rows,
-        lambda rows: rows.astype(np.float16),
-        lambda rows: rows.astype(np.float64) / 3,
-        lambda rows: rows.astype(">f4"),
-        lambda rows: rows.astype(">f2"),
-        lambda rows: np.asfortranarray(rows),
-        lambda rows: rows.astype(np.float16 if len(rows) == 1 else np.float32),
+        lambda a: a,
+        lambda a: a.astype(np.float16),
+        lambda a: a.astype(np.float64) / 3,
+        lambda a: a.astype(">f4"),
+        lambda a: a.astype(">f2"),
+        lambda a: np.asfortranarray(a),
+        lambda a: a.astype(np.float16 if len(a) == 1 else np.float32),
     ],
     ids=["float32", "float16", "float64", "big-endian", "big half", "fortran", "mixed"],
 )
-def test_mapped_rows_and_fingerprint_are_those_in_memory(
+def test_mapped_features_and_fingerprint_equal_those_in_memory(
     folder: Path, change: Callable[[np.ndarray], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rewrite(folder, change)
-    monkeypatch.setattr(features, "BLOCK_BYTES", 500)  # several blocks a file
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 500)  # several blocks per file
     resident, mapped = read(folder, np.inf), read(folder, 0)
     assert mapped.fingerprint == resident.fingerprint
     for split in ("train", "test"):
         expected, found = resident.splits[split].features, mapped.splits[split].features
         assert isinstance(expected, FeatureStore)
         assert isinstance(found, MappedStore)
-        assert found.kind == expected.rows.dtype
-        assert found.width == expected.width
+        assert found.file_type == expected.snippets.dtype
+        assert found.feature_dim == expected.feature_dim
         assert found.lengths.equal(expected.lengths)
-        videos = torch.tensor([2, 1, 0, 2])  # video 1 has one row
+        videos = torch.tensor([2, 1, 0, 2])  # video 1 has one snippet
         rows = torch.tensor([[5, 0, 5, 11], [0, 0, 0, 0], [0, 1, 2, 3], [11, 11, 0, 7]])
         assert found.gather(videos, rows).equal(expected.gather(videos, rows))
 
 
-def test_the_budget_decides_and_is_said_once(
+def test_the_budget_decides_and_is_printed_once(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     size = size_of(folder)
@@ -100,7 +99,7 @@ def test_the_budget_decides_and_is_said_once(
         data = read(folder, budget)
         assert all(isinstance(split.features, kind) for split in data.splits.values())
         assert capsys.readouterr().out.count(word) == 1
-    rewrite(folder, lambda rows: rows.astype(np.float16))  # half the size in memory too
+    rewrite(folder, lambda a: a.astype(np.float16))  # half the size in memory too
     assert isinstance(read(folder, size / 2).splits["train"].features, FeatureStore)
 
 
@@ -122,36 +121,42 @@ def test_a_tenth_of_the_data_in_memory_gives_the_same_bits(
         metrics.append([without_times(line) for line in lines])
     assert all(states[0][name].equal(states[1][name]) for name in states[0])
     assert metrics[0] == metrics[1]
-    # a run that was begun with everything in memory can go on without
+    # A run that started with all features in memory can be resumed with mapped features.
     run_main([*flags, "--save_dir", tmp_path / "all", "--resume"])
 
 
-def test_values_are_checked_though_they_are_not_kept(
+def test_values_are_checked_even_if_they_are_not_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "BLOCK_BYTES", 128)  # two rows
-    for name, row in ((TRAIN, 5), ("video_train_0000002", 0)):
-        rows = np.load(folder / "train" / f"{name}.npy")
-        rows[row:, 3] = np.nan
-        np.save(folder / "train" / f"{name}.npy", rows)
-    with pytest.raises(UserError, match=r"(?s)2 problems.*0000000.*row 5;.*0000002.*row 0;"):
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 128)  # two snippets
+    for name, first in ((TRAIN, 5), ("video_train_0000002", 0)):
+        snippets = np.load(folder / "train" / f"{name}.npy")
+        snippets[first:, 3] = np.nan
+        np.save(folder / "train" / f"{name}.npy", snippets)
+    with pytest.raises(
+        UserError, match=r"(?s)2 problems.*0000000.*snippet 5;.*0000002.*snippet 0;"
+    ):
         read(folder, 0)
 
 
 def other_content(file: Path) -> None:
     np.save(file, np.load(file) + 1)
-    os.utime(file, ns=(1, 1))  # file systems may keep times only roughly
+    os.utime(file, ns=(1, 1))  # file systems may store times coarsely
 
 
-def cut(file: Path) -> None:
+def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
-    [(Path.unlink, "cannot be read"), (other_content, "has changed"), (cut, "has changed")],
+    [
+        (Path.unlink, "can no longer be read"),
+        (other_content, "has changed"),
+        (truncate, "has changed"),
+    ],
 )
-def test_a_file_that_changes_while_computing_is_one_clear_error(
+def test_a_file_that_changes_during_the_run_is_one_clear_error(
     folder: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
     store = read(folder, 0).splits["train"].features
@@ -161,7 +166,7 @@ def test_a_file_that_changes_while_computing_is_one_clear_error(
     assert store.gather(torch.tensor([2]), torch.zeros(1, 3, dtype=torch.int64)).shape == (1, 3, 16)
 
 
-def test_the_automatic_budget_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_automatic_budget_is_half_of_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     device = choose_device("cpu", "0", "fp32")
     assert device.memory_budget(0) == 0
     assert device.memory_budget(1.5) == 1.5 * 2**30
@@ -172,33 +177,33 @@ def test_the_automatic_budget_is_half_of_what_is_free(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
-def test_rows_in_bfloat16_are_the_rounded_rows_whether_in_memory_or_not(
+def test_snippets_in_bfloat16_are_rounded_alike_in_memory_and_mapped(
     folder: Path, kind: Any
 ) -> None:
-    rewrite(folder, lambda rows: rows.astype(kind))
+    rewrite(folder, lambda a: a.astype(kind))
     index = torch.tensor([0, 2]), torch.tensor([[3, 0], [7, 7]])
     data = read(folder, np.inf)
-    rows = data.splits["train"].features.gather(*index)
+    expected = data.splits["train"].features.gather(*index)
     resident, mapped = (read(folder, budget, torch.bfloat16) for budget in (np.inf, 0))
     assert isinstance(mapped.splits["train"].features, MappedStore)
     assert isinstance(resident.splits["train"].features, FeatureStore)
-    assert resident.splits["train"].features.rows.dtype == torch.bfloat16
+    assert resident.splits["train"].features.snippets.dtype == torch.bfloat16
     assert resident.fingerprint == mapped.fingerprint == data.fingerprint
     for found in (d.splits["train"].features.gather(*index) for d in (resident, mapped)):
         assert found.dtype == torch.bfloat16
-        assert found.equal(rows.bfloat16())
+        assert found.equal(expected.bfloat16())
 
 
-def test_rows_in_bfloat16_need_half_of_the_budget(folder: Path) -> None:
-    rows = sum(np.load(file).size for file in folder.glob("t*/*.npy"))
-    for row_type, size in ((torch.float32, 4 * rows), (torch.bfloat16, 2 * rows)):
+def test_snippets_in_bfloat16_need_half_of_the_budget(folder: Path) -> None:
+    values = sum(np.load(file).size for file in folder.glob("t*/*.npy"))
+    for row_type, size in ((torch.float32, 4 * values), (torch.bfloat16, 2 * values)):
         for budget, kind in ((size, FeatureStore), (size - 1, MappedStore)):
             assert isinstance(read(folder, budget, row_type).splits["train"].features, kind)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux does this")
-def test_freed_memory_is_kept_if_wanted() -> None:
-    """New memory costs a page fault a page, kept memory none."""
+@pytest.mark.skipif(sys.platform != "linux", reason="a feature of the C library on Linux")
+def test_freed_memory_is_kept_on_request() -> None:
+    """New memory costs a page fault per page, kept memory none."""
     program = """
 import resource, sys
 import torch
@@ -228,8 +233,8 @@ print(sum(faults() for _ in range(10)))
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
-def test_mapped_rows_on_cuda_are_those_in_memory(folder: Path, kind: Any) -> None:
-    rewrite(folder, lambda rows: rows.astype(kind))
+def test_mapped_features_on_cuda_equal_those_in_memory(folder: Path, kind: Any) -> None:
+    rewrite(folder, lambda a: a.astype(kind))
     device = choose_device("cuda", "0", "fp32")
     videos = torch.tensor([0, 2]).to(device.device)
     rows = torch.tensor([[3, 0], [7, 7]]).to(device.device)
@@ -247,9 +252,9 @@ def test_conversion_rounds_every_file_and_copies_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     first = folder / "train" / f"{TRAIN}.npy"
-    rows = np.asfortranarray(np.load(first).astype(">f8"))
-    rows[0, :3] = 0, 1e-6, 1 + 2**-11  # of these, 1e-6 has few digits, 1 + 2^-11 is halfway
-    np.save(first, rows)
+    snippets = np.asfortranarray(np.load(first).astype(">f8"))
+    snippets[0, :3] = 0, 1e-6, 1 + 2**-11  # 1e-6 is subnormal, 1 + 2^-11 a tie between neighbors
+    np.save(first, snippets)
     half = tmp_path / "new" / "half"
     flags = ["--input", str(folder), "--output", str(half), "--to", "float16"]
     monkeypatch.setattr(sys, "argv", ["features", *flags])
@@ -267,50 +272,50 @@ def test_conversion_rounds_every_file_and_copies_the_rest(
         converted = np.load(half / file.relative_to(folder))
         assert converted.dtype == FLOAT16
         np.testing.assert_array_equal(converted, np.load(file).astype(np.float16))
-    with pytest.raises(SystemExit):  # the folder is there now
+    with pytest.raises(SystemExit):  # the folder now exists
         main()
     assert "exists already" in capsys.readouterr().err
 
 
 def test_rounding_is_reported_exactly(folder: Path, tmp_path: Path) -> None:
-    rewrite(folder, lambda rows: np.zeros_like(rows))
+    rewrite(folder, lambda a: np.zeros_like(a))
     first = folder / "train" / f"{TRAIN}.npy"
-    rows = np.load(first)
-    rows[0, :4] = 1 + 2**-12, 2**-24, 2**-26, 6e4
-    np.save(first, rows)
+    snippets = np.load(first)
+    snippets[0, :4] = 1 + 2**-12, 2**-24, 2**-26, 6e4
+    np.save(first, snippets)
     done, files = convert(folder, tmp_path / "half", FLOAT16)
     assert len(files) == 10
-    assert done.relative == pytest.approx(2**-12, rel=1e-3)  # of 1 + 2^-12; 60000 fits
-    assert (done.small, done.absolute) == (2, 2**-26)  # 2^-24 is the smallest that there is
+    assert done.relative == pytest.approx(2**-12, rel=1e-3)  # of 1 + 2^-12; 60000 is in range
+    assert (done.small, done.absolute) == (2, 2**-26)  # 2^-24 is the smallest subnormal
     assert done.values * 4 == size_of(folder)
     again, _ = convert(tmp_path / "half", tmp_path / "back", FLOAT32)
     assert again.relative == again.absolute == 0
 
 
-def too_large(rows: np.ndarray) -> None:
-    rows[2, 1] = -7e4
+def too_large(snippets: np.ndarray) -> None:
+    snippets[2, 1] = -7e4
 
 
-def not_finite(rows: np.ndarray) -> None:
-    rows[4, 1] = np.inf
+def not_finite(snippets: np.ndarray) -> None:
+    snippets[4, 1] = np.inf
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (too_large, [r"too large for float16 \(at most 65504\)", "-70000 in row 2, channel 1"]),
-        (not_finite, ["infinite values, first in row 4"]),
+        (too_large, [r"too large for float16 \(at most 65504\)", "-70000 in snippet 2, channel 1"]),
+        (not_finite, ["infinite values, first in snippet 4"]),
     ],
 )
 def test_conversion_names_the_file_it_cannot_convert_and_leaves_nothing(
     folder: Path, tmp_path: Path, spoil: Callable[[np.ndarray], None], words: list[str]
 ) -> None:
     path = folder / "train" / f"{TRAIN}.npy"
-    rows = np.load(path)
-    spoil(rows)
-    np.save(path, rows)
-    (folder / "test" / "broken.npy").write_text("no numbers")
-    with pytest.raises(UserError, match=r"broken.npy is not a whole .npy"):
+    snippets = np.load(path)
+    spoil(snippets)
+    np.save(path, snippets)
+    (folder / "test" / "broken.npy").write_text("not numbers")
+    with pytest.raises(UserError, match=r"broken.npy is not a complete .npy"):
         convert(folder, tmp_path / "half", FLOAT16)
     (folder / "test" / "broken.npy").unlink()
     for word in [rf"{TRAIN}\.npy", *words]:

@@ -1,4 +1,4 @@
-"""Reading a data directory: what is accepted, and what is said of everything that is not."""
+"""Reading a data directory: what is accepted, and the error message for everything else."""
 
 import json
 import shutil
@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from config.class_names import THUMOS14
+from config.datasets import DATASETS
 from dataset.features.store import FeatureStore
 from dataset.layouts import Dataset, read_dataset
 from tests.data_folder import LABELS, edit_json, make_data
 from utils.errors import UserError
 
+THUMOS14 = DATASETS["THUMOS"].classes
 TRAIN = "video_train_0000000"
 TEST = "video_test_0000002"
 
@@ -25,10 +26,10 @@ def read(folder: Path, **changes: Any) -> Dataset:
     return read_dataset(folder, THUMOS14, **{"snippet_seconds": 0.64, **changes})
 
 
-def all_rows(data: Dataset, split: str) -> Tensor:
+def all_snippets(data: Dataset, split: str) -> Tensor:
     features = data.splits[split].features
     assert isinstance(features, FeatureStore)
-    return features.rows
+    return features.snippets
 
 
 @pytest.fixture
@@ -43,35 +44,37 @@ def test_a_good_folder_is_read(folder: Path) -> None:
     assert train.labels.shape == (6, 20)
     assert train.labels.argmax(dim=1).tolist() == [0, 1, 2, 0, 1, 2]
     assert data.feature_dim == 16
-    rows = np.load(folder / "train" / f"{TRAIN}.npy")
-    gathered = train.features.gather(torch.tensor([0]), torch.arange(len(rows))[None])
-    np.testing.assert_array_equal(gathered[0].numpy(), rows)
+    snippets = np.load(folder / "train" / f"{TRAIN}.npy")
+    gathered = train.features.gather(torch.tensor([0]), torch.arange(len(snippets))[None])
+    np.testing.assert_array_equal(gathered[0].numpy(), snippets)
 
 
-def test_the_number_of_reading_threads_changes_nothing(folder: Path) -> None:
+def test_the_number_of_reading_threads_does_not_matter(folder: Path) -> None:
     one, many = read(folder, workers=1), read(folder, workers=7)
     for split in ("train", "test"):
-        assert all_rows(one, split).equal(all_rows(many, split))
+        assert all_snippets(one, split).equal(all_snippets(many, split))
 
 
 @pytest.mark.parametrize(
-    ("dtype", "kept"),
+    ("dtype", "stored"),
     [(np.float16, torch.float16), (np.float32, torch.float32), (np.float64, torch.float32)],
 )
-def test_float_features_of_any_precision_are_fine(folder: Path, dtype: Any, kept: Any) -> None:
+def test_float_features_of_any_precision_are_accepted(
+    folder: Path, dtype: Any, stored: Any
+) -> None:
     for file in folder.glob("*/*.npy"):
         np.save(file, np.load(file).astype(dtype))
-    assert all_rows(read(folder), "test").dtype == kept
+    assert all_snippets(read(folder), "test").dtype == stored
 
 
-def test_fortran_order_and_big_endian_files_are_read_alike(folder: Path) -> None:
-    expected = all_rows(read(folder), "train")
+def test_fortran_order_and_big_endian_files_give_the_same_features(folder: Path) -> None:
+    expected = all_snippets(read(folder), "train")
     for file in folder.glob("train/*.npy"):
         np.save(file, np.asfortranarray(np.load(file).astype(">f4")))
-    assert all_rows(read(folder), "train").equal(expected)
+    assert all_snippets(read(folder), "train").equal(expected)
 
 
-def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_fine(folder: Path) -> None:
+def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_accepted(folder: Path) -> None:
     split = folder / "split_train.txt"
     names = split.read_text().split()
     split.write_bytes(b"\xef\xbb\xbf" + "\r\n\r\n".join(names).encode() + b"\r\n\r\n")
@@ -84,7 +87,7 @@ def test_only_the_test_split_is_needed_for_testing(folder: Path) -> None:
     assert list(read(folder, splits=["test"]).splits) == ["test"]
 
 
-def set_rows(file: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+def set_features(file: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         path = folder / file
         np.save(path, change(np.load(path)))
@@ -93,9 +96,9 @@ def set_rows(file: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[
 
 
 def with_value(value: float) -> Callable[[np.ndarray], np.ndarray]:
-    def change(rows: np.ndarray) -> np.ndarray:
-        rows[5, 3] = value
-        return rows
+    def change(snippets: np.ndarray) -> np.ndarray:
+        snippets[5, 3] = value
+        return snippets
 
     return change
 
@@ -110,7 +113,7 @@ def empty_file(folder: Path) -> None:
 
 
 def no_array(folder: Path) -> None:
-    (folder / "train" / f"{TRAIN}.npy").write_text("these are no numbers")
+    (folder / "train" / f"{TRAIN}.npy").write_text("these are not numbers")
 
 
 def pickled(folder: Path) -> None:
@@ -118,7 +121,7 @@ def pickled(folder: Path) -> None:
 
 
 def archive(folder: Path) -> None:
-    np.savez(folder / "a.npz", rows=np.ones((3, 16)))
+    np.savez(folder / "a.npz", snippets=np.ones((3, 16)))
     (folder / "a.npz").rename(folder / "train" / f"{TRAIN}.npy")
 
 
@@ -162,24 +165,28 @@ BAD: list[tuple[str, Callable[[Path], object], list[str]]] = [
         edit(lambda c: c["database"][TRAIN].update(annotations=[])),
         [TRAIN, "has no label"],
     ),
-    ("1-d", set_rows(f"train/{TRAIN}.npy", lambda r: r[:, 0]), [TRAIN, "wanted 2 dimensions"]),
-    ("no rows", set_rows(f"train/{TRAIN}.npy", lambda r: r[:0]), [TRAIN, "is empty"]),
+    ("1-d", set_features(f"train/{TRAIN}.npy", lambda a: a[:, 0]), [TRAIN, "wanted 2 dimensions"]),
+    ("no snippets", set_features(f"train/{TRAIN}.npy", lambda a: a[:0]), [TRAIN, "is empty"]),
     (
         "other width",
-        set_rows(f"train/{TRAIN}.npy", lambda r: r[:, :9]),
+        set_features(f"train/{TRAIN}.npy", lambda a: a[:, :9]),
         [TRAIN, "9 channels", "have 16"],
     ),
     (
         "integers",
-        set_rows(f"train/{TRAIN}.npy", lambda r: r.astype(int)),
+        set_features(f"train/{TRAIN}.npy", lambda a: a.astype(int)),
         [TRAIN, "int64", "wanted float16"],
     ),
-    ("NaN", set_rows(f"train/{TRAIN}.npy", with_value(np.nan)), [TRAIN, "row 5", "NaN"]),
-    ("infinity", set_rows(f"train/{TRAIN}.npy", with_value(np.inf)), [TRAIN, "row 5", "infinite"]),
-    ("truncated", truncate, [TRAIN, "cut off"]),
-    ("empty file", empty_file, [TRAIN, "cut off"]),
-    ("no array", no_array, [TRAIN, "not a whole .npy"]),
-    ("pickle", pickled, [TRAIN, "not a whole .npy"]),
+    ("NaN", set_features(f"train/{TRAIN}.npy", with_value(np.nan)), [TRAIN, "snippet 5", "NaN"]),
+    (
+        "infinity",
+        set_features(f"train/{TRAIN}.npy", with_value(np.inf)),
+        [TRAIN, "snippet 5", "infinite"],
+    ),
+    ("truncated", truncate, [TRAIN, "truncated"]),
+    ("empty file", empty_file, [TRAIN, "truncated"]),
+    ("no array", no_array, [TRAIN, "not a complete .npy"]),
+    ("pickle", pickled, [TRAIN, "not a complete .npy"]),
     ("archive", archive, [TRAIN, ".npz archive"]),
     ("link out", outside_link, [TRAIN, "leads out of"]),
     (
@@ -232,7 +239,7 @@ def test_all_problems_are_listed_together(folder: Path) -> None:
         assert words in str(raised.value)
 
 
-def test_another_stride_is_remarked_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_stride_gives_a_warning(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(folder, snippet_seconds=0.16)
     assert "do not span their duration" in capsys.readouterr().out
 

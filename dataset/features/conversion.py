@@ -1,8 +1,10 @@
-"""The command `python -m dataset.features`: a data directory with features of another precision.
+"""The command `python -m dataset.features`: converts features to another precision.
 
-Half the size on disk and in memory, half the time to read. float16 keeps 11 binary digits of a
-value between 6.1e-5 and 65504, which is a rounding of at most 4.9e-4 of it; smaller values are off
-by at most 3e-8, larger ones do not fit and are an error.
+    python -m dataset.features --input DIR --output DIR --to float16
+
+writes a copy of a data directory that needs half the disk space, memory and reading time. float16
+keeps 11 significant bits of a value between 6.1e-5 and 65504, a relative rounding error of at most
+4.9e-4. Smaller values have an absolute error of at most 3e-8; larger values are an error.
 """
 
 import argparse
@@ -14,24 +16,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from dataset.features.files import FeatureFile, find_features
 from utils.errors import Problems, UserError, command
 from utils.files import write_atomically
+from utils.progress import progress_bar
 
 SPLITS = ("train", "test")
 COPIED = ("gt.json", "split_train.txt", "split_test.txt")
 
 
 class Rounding(NamedTuple):
-    """What the conversion did to the values of a file.
+    """The rounding errors of a conversion.
 
     Attributes:
-        relative: largest error of a value that the new precision holds in full, relative to it.
-        small: number of values that are closer to zero than those, zeros left out.
-        absolute: largest error of one of these.
-        values: number of all values.
+        relative: Largest relative error of the values in the normal range of the new precision.
+        small: Number of values below that range, zeros excluded.
+        absolute: Largest absolute error of these small values.
+        values: Number of all values.
     """
 
     relative: float
@@ -42,44 +44,60 @@ class Rounding(NamedTuple):
 
 @command("dataset.features")
 def main() -> None:
-    """Converts, and prints what the rounding did."""
+    """Converts a data directory and prints the rounding errors."""
     options = _parser().parse_args()
-    kind = np.dtype(options.to)
-    done, files = convert(options.input, options.output, kind)
+    dtype = np.dtype(options.to)
+    rounding, files = convert(options.input, options.output, dtype)
     before = sum(np.prod(file.shape) * file.dtype.itemsize for file in files)
-    after = done.values * kind.itemsize
+    after = rounding.values * dtype.itemsize
     print(
         f"{options.output}: {len(files)} files, {before / 2**30:.3g} GiB before, "
         f"{after / 2**30:.3g} GiB now\n"
-        f"largest relative rounding error: {done.relative:.2e}\n"
-        f"values below {np.finfo(kind).tiny:.1e}, where {kind} is coarser: {done.small} "
-        f"({100 * done.small / done.values:.2g} %), largest error {done.absolute:.2e}"
+        f"largest relative rounding error: {rounding.relative:.2e}\n"
+        f"values below {np.finfo(dtype).tiny:.1e}, where {dtype} is less precise: "
+        f"{rounding.small} ({100 * rounding.small / rounding.values:.2g} %), "
+        f"largest absolute error {rounding.absolute:.2e}"
     )
 
 
 def convert(
-    source: Path, target: Path, kind: np.dtype[Any], workers: int = 4
+    source: Path, target: Path, dtype: np.dtype[Any], workers: int = 4
 ) -> tuple[Rounding, list[FeatureFile]]:
     """Writes a copy of a data directory with all features in another precision.
 
-    The copy appears when it is complete; an interrupted or failed conversion leaves nothing.
+    The copy appears once it is complete; an interrupted or failed conversion leaves nothing.
 
     Args:
-        source: data directory in the layout of the ACM-Net download. Every .npy file in train/ and
-            test/ is converted, gt.json and the split files are copied, nothing else is.
-        target: must not exist.
-        kind: of the new files.
-        workers: threads that convert.
+        source: Data directory in the layout of ACM-Net. Every .npy file in train/ and test/ is
+            converted, gt.json and the split files are copied, everything else is left out.
+        target: New data directory, which must not exist.
+        dtype: Type of the new files.
+        workers: Number of threads that convert.
 
     Returns:
-        What the rounding did to all values together, and the files that were converted.
+        The rounding errors of all values together, and the files that were converted.
 
     Raises:
-        UserError: if the target exists; listing every file that cannot be read, has NaN or infinite
-            values, or values too large for the precision.
+        UserError: If the target exists; or with a list of all files that cannot be read, have NaN
+            or infinite values, or values too large for the precision.
     """
     if target.exists():
         raise UserError(f"--output {target} exists already; remove it or choose another folder")
+    files = _find_files(source)
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.unfinished")
+    try:
+        rounding = _convert_files(files, source, unfinished, dtype, workers)
+        for name in COPIED:
+            if (source / name).exists():
+                shutil.copyfile(source / name, unfinished / name)
+        unfinished.rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return rounding, files
+
+
+def _find_files(source: Path) -> list[FeatureFile]:
+    """Finds and checks all feature files of a data directory."""
     problems = Problems()
     files: list[FeatureFile] = []
     for split in SPLITS:
@@ -88,63 +106,63 @@ def convert(
     problems.raise_if_any(f"data directory {source}")
     if not files:
         raise UserError(f"--input {source} has no train/<video>.npy and no test/<video>.npy")
-    begun = target.with_name(f"{target.name}.{os.getpid()}.unfinished")
-    try:
-        work = partial(_convert_file, source=source, target=begun, kind=kind)
-        with (
-            tqdm(total=len(files), desc=f"converting to {kind}", unit="file") as bar,
-            ThreadPoolExecutor(workers) as pool,
-        ):
-            found: list[Rounding] = []
-            for result in pool.map(work, files):
-                if isinstance(result, str):
-                    problems.add(result)
-                else:
-                    found.append(result)
-                bar.update()
-        problems.raise_if_any(f"data directory {source}")
-        for name in COPIED:
-            if (source / name).exists():
-                shutil.copyfile(source / name, begun / name)
-        begun.rename(target)
-    finally:
-        shutil.rmtree(begun, ignore_errors=True)
+    return files
+
+
+def _convert_files(
+    files: list[FeatureFile], source: Path, target: Path, dtype: np.dtype[Any], workers: int
+) -> Rounding:
+    """Converts all files and returns the rounding errors of all values together."""
+    problems = Problems()
+    found: list[Rounding] = []
+    work = partial(_convert_file, source=source, target=target, dtype=dtype)
+    with (
+        progress_bar(len(files), "file", f"converting to {dtype}") as bar,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        for result in pool.map(work, files):
+            if isinstance(result, str):
+                problems.add(result)
+            else:
+                found.append(result)
+            bar.update()
+    problems.raise_if_any(f"data directory {source}")
     relative, small, absolute, values = zip(*found, strict=True)
-    return Rounding(max(relative), sum(small), max(absolute), sum(values)), files
+    return Rounding(max(relative), sum(small), max(absolute), sum(values))
 
 
 def _convert_file(
-    file: FeatureFile, source: Path, target: Path, kind: np.dtype[Any]
+    file: FeatureFile, source: Path, target: Path, dtype: np.dtype[Any]
 ) -> Rounding | str:
-    """Writes one file; returns what the rounding did to it, or why it cannot be."""
-    rows = file.rows(slice(None))
-    with np.errstate(all="ignore"):  # what does not fit becomes infinite, which is reported
-        converted = np.ascontiguousarray(rows, dtype=kind)
-        size = np.abs(rows)
-        error = np.abs(rows - converted)
+    """Converts one file; returns its rounding errors, or a message if it cannot be converted."""
+    snippets = file.read(slice(None))
+    with np.errstate(all="ignore"):  # an overflow becomes infinite, which is reported
+        converted = np.ascontiguousarray(snippets, dtype=dtype)
+        size = np.abs(snippets)
+        error = np.abs(snippets - converted)
     if not np.isfinite(converted).all():
-        row, channel = np.argwhere(~np.isfinite(converted))[0]
-        value = rows[row, channel]
+        snippet, channel = np.argwhere(~np.isfinite(converted))[0]
+        value = snippets[snippet, channel]
         if not np.isfinite(value):
-            return f"{file.path} has NaN or infinite values, first in row {row}"
+            return f"{file.path} has NaN or infinite values, first in snippet {snippet}"
         return (
-            f"{file.path} has values too large for {kind} (at most {np.finfo(kind).max:g}), "
-            f"first {value:g} in row {row}, channel {channel}; keep {file.dtype}, or scale all "
-            "features"
+            f"{file.path} has values too large for {dtype} (at most {np.finfo(dtype).max:g}), "
+            f"first {value:g} in snippet {snippet}, channel {channel}; keep {file.dtype}, or scale "
+            "all features"
         )
     write_atomically(target / file.path.relative_to(source), lambda out: np.save(out, converted))
-    full = size >= np.finfo(kind).tiny
-    small = ~full & (size > 0)
-    relative = float((error[full] / size[full]).max(initial=0))
+    normal = size >= np.finfo(dtype).tiny
+    small = ~normal & (size > 0)
+    relative = float((error[normal] / size[normal]).max(initial=0))
     absolute = float(error[small].max(initial=0))
-    return Rounding(relative, int(small.sum()), absolute, rows.size)
+    return Rounding(relative, int(small.sum()), absolute, snippets.size)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dataset.features",
-        description="Writes a copy of a data directory with features of another precision: half "
-        "the memory with float16. gt.json and the split files are copied.",
+        description="Writes a copy of a data directory with features of another precision; float16 "
+        "halves the memory. gt.json and the split files are copied.",
     )
     parser.add_argument("--input", type=Path, required=True, help="data directory")
     parser.add_argument("--output", type=Path, required=True, help="new data directory")
