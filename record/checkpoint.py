@@ -1,4 +1,4 @@
-"""Checkpoint files: ours, and those of the released code."""
+"""Checkpoint files of this program and of the official implementation: save, read, restore."""
 
 import pickle
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from utils.errors import UserError
+from utils.errors import UserError, first_line
 from utils.files import write_atomically
 from utils.seed import restore_random_state
 
-# What a training needs to go on, and of what kind it is; likewise of its best epoch.
-RESUMABLE: dict[str, type] = {
+# What a checkpoint must contain to resume training from it, and the types; likewise its "best".
+TRAINING_STATE: dict[str, type] = {
     "optimizer": dict,
     "random": list,
     "config": dict,
@@ -21,26 +21,26 @@ RESUMABLE: dict[str, type] = {
     "best": dict,
 }
 BEST: dict[str, type] = {"name": str, "score": float, "epoch": int}
-ANEW = "copy it again, or start anew without --resume"
+RESTART = "copy it again, or start a new run without --resume"
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a checkpoint atomically.
 
     Args:
-        path: the file.
-        content: tensors and plain values; at least `epoch` and `model_state_dict`, as in the
-            released checkpoints.
+        path: Checkpoint file.
+        content: Tensors and plain values; at least `epoch` and `model_state_dict`, as in the
+            checkpoints of the official implementation.
     """
     write_atomically(path, lambda file: torch.save(dict(content), file))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint onto the CPU; code in the file is never run.
+    """Reads a checkpoint into CPU memory, without executing code contained in the file.
 
     Raises:
-        UserError: if the file is missing, damaged, holds more than tensors and plain values, or is
-            no checkpoint.
+        UserError: If the file is missing, damaged or not a checkpoint, or if it contains anything
+            but tensors and plain values.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -50,21 +50,21 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from error
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"checkpoint {path} is refused: it is damaged or holds Python objects whose loading "
-            "could run code; wanted only tensors and plain values"
+            f"checkpoint {path} is refused: it is damaged or contains Python objects whose loading "
+            "could execute code; wanted only tensors and plain values"
         ) from error
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises many types of errors for a damaged file
         raise UserError(
-            f"checkpoint {path} cannot be read ({_first_line(error)}); "
-            "it may be cut off, copy it again"
+            f"checkpoint {path} cannot be read ({first_line(error)}); "
+            "it may be truncated, copy it again"
         ) from error
     weights = content.get("model_state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(weight, Tensor) for name, weight in weights.items()
     ):
         raise UserError(
-            f'checkpoint {path} has no "model_state_dict" of tensors; wanted a file that this '
-            "program or the released code wrote"
+            f'checkpoint {path} has no "model_state_dict" of tensors; wanted a file written by '
+            "this program or by the official implementation"
         )
     config = content.get("config", {})
     if not isinstance(config, dict) or not _is_plain_value(config):
@@ -73,23 +73,26 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_training_state(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint that a training can go on from.
+    """Reads a checkpoint from which training can be resumed.
 
     Raises:
-        UserError: as `read_checkpoint`, and if it is one for evaluation only, or damaged.
+        UserError: As `read_checkpoint`, and if the checkpoint is for evaluation only or damaged.
     """
     content = read_checkpoint(path)
-    missing = sorted(RESUMABLE.keys() - content.keys())
+    missing = sorted(TRAINING_STATE.keys() - content.keys())
     if missing:
-        raise UserError(f"--resume: {path} lacks {', '.join(missing)}; it cannot go on")
+        raise UserError(
+            f"--resume: {path} is a checkpoint for evaluation only (no {', '.join(missing)}); "
+            "wanted the latest checkpoint of a run"
+        )
     best = content["best"]
-    kinds = {name: isinstance(content[name], kind) for name, kind in RESUMABLE.items()}
-    kinds["best"] = kinds["best"] and all(
+    valid = {name: isinstance(content[name], kind) for name, kind in TRAINING_STATE.items()}
+    valid["best"] = valid["best"] and all(
         isinstance(best.get(name), kind) for name, kind in BEST.items()
     )
-    wrong = [name for name, fits in kinds.items() if not fits]
+    wrong = [name for name, is_valid in valid.items() if not is_valid]
     if wrong or content["epoch"] < 1:
-        raise UserError(f"--resume: {path} is damaged ({', '.join(wrong) or 'epoch'}); {ANEW}")
+        raise UserError(f"--resume: {path} is damaged ({', '.join(wrong) or 'epoch'}); {RESTART}")
     return content
 
 
@@ -101,18 +104,20 @@ def restore_training(
     generator: torch.Generator,
     rank: int = 0,
 ) -> None:
-    """Puts network, optimizer and random generators back to where a checkpoint was written.
+    """Restores the state of network, optimizer and random generators from a checkpoint.
 
     The settings of the optimizer, such as its learning rate, stay as they are.
 
     Args:
-        state: what `read_training_state` returned.
-        source: its file, for messages.
-        net, optimizer, generator: receive the state.
-        rank: of this process among those of the run.
+        state: Result of `read_training_state`.
+        source: Checkpoint file, for messages.
+        net: Network to restore.
+        optimizer: Optimizer to restore.
+        generator: Generator for the data to restore.
+        rank: Rank of this process.
 
     Raises:
-        UserError: if the state does not fit.
+        UserError: If the state does not fit.
     """
     load_weights(net, state["model_state_dict"], source)
     groups = [dict(group) for group in optimizer.param_groups]
@@ -122,16 +127,18 @@ def restore_training(
             group.update({name: value for name, value in own.items() if name != "params"})
         _check_optimizer(optimizer)
         restore_random_state(state["random"], generator, rank)
-    except Exception as error:  # torch checks little of them, and what it says is of many kinds
-        raise UserError(f"--resume: {source} is damaged ({_first_line(error)}); {ANEW}") from error
+    except Exception as error:  # torch checks little of this and raises many types of errors
+        raise UserError(
+            f"--resume: {source} is damaged ({first_line(error)}); {RESTART}"
+        ) from error
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """Raises a ValueError unless each tensor has one value, or as many as its parameter."""
+    """Raises a ValueError unless every state tensor is a scalar or has its parameter's shape."""
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             fits = isinstance(value, Tensor) and value.shape in ((), parameter.shape)
-            if not fits or not _is_plain(value):
+            if not fits or not _is_dense_float(value):
                 raise ValueError(f"{name} of the optimizer does not fit its parameter")
 
 
@@ -140,58 +147,60 @@ def load_weights(
     weights: Mapping[str, Tensor],
     source: Path,
     *,
-    may_lack: Iterable[str] = (),
-    may_have: Iterable[str] = (),
+    allow_missing: Iterable[str] = (),
+    allow_unexpected: Iterable[str] = (),
 ) -> list[str]:
-    """Loads weights strictly: every name and shape must agree.
+    """Loads weights strictly: all names and shapes must match.
 
     Args:
-        net: receives the weights.
-        weights: by parameter name.
-        source: the file, for messages.
-        may_lack: prefixes of parameters that may be missing (they keep their values).
-        may_have: prefixes of weights that may be there though the network has none (ignored).
+        net: Network to load the weights into.
+        weights: Tensors by parameter name.
+        source: Checkpoint file, for messages.
+        allow_missing: Prefixes of parameters that may be missing (they keep their values).
+        allow_unexpected: Prefixes of weights that the network may not have (they are ignored).
 
     Returns:
         Names of the parameters that kept their values.
 
     Raises:
-        UserError: listing the names, shapes and types that differ; if a weight is not finite.
+        UserError: If names, shapes or types differ, listing them, or if a weight is not finite.
     """
     own = net.state_dict()
     missing = [name for name in own if name not in weights]
-    surplus = [name for name in weights if name not in own]
-    kept = [name for name in missing if name.startswith(tuple(may_lack))]
-    ignored = [name for name in surplus if name.startswith(tuple(may_have))]
+    unexpected = [name for name in weights if name not in own]
+    kept = [name for name in missing if name.startswith(tuple(allow_missing))]
+    ignored = [name for name in unexpected if name.startswith(tuple(allow_unexpected))]
     differences = [f"{name} is missing" for name in missing if name not in kept]
-    differences += [f"{name} is unknown here" for name in surplus if name not in ignored]
+    differences += [f"{name} is not in the network" for name in unexpected if name not in ignored]
     differences += [
-        f"{name} has shape {tuple(weights[name].shape)}, the network {tuple(tensor.shape)}"
+        f"{name} has shape {tuple(weights[name].shape)}, in the network {tuple(tensor.shape)}"
         for name, tensor in own.items()
         if name in weights and weights[name].shape != tensor.shape
     ]
     used = {name: weights[name] for name in own if name in weights}
     differences += [
-        f"{name} holds {w.dtype}, not floats" for name, w in used.items() if not _is_plain(w)
+        f"{name} contains {weight.dtype}, wanted floating point"
+        for name, weight in used.items()
+        if not _is_dense_float(weight)
     ]
     if differences:
         listed = "\n".join(f"  - {line}" for line in differences[:20])
         raise UserError(
-            f"checkpoint {source} is of another network or other features than this run; "
-            f"choose another file or settings:\n{listed}"
+            f"checkpoint {source} does not fit the network of this run (another network or other "
+            f"features); choose another checkpoint or other settings:\n{listed}"
         )
     for name, weight in used.items():
         if not weight.float().isfinite().all():
             raise UserError(
-                f"checkpoint {source}: {name} has NaN or infinite values; that training diverged, "
-                "use a checkpoint from before or train with a lower --lr"
+                f"checkpoint {source}: {name} has NaN or infinite values; its training diverged, "
+                "use an earlier checkpoint or train with a lower --lr"
             )
     net.load_state_dict({**own, **used})
     return kept
 
 
 def _is_plain_value(value: object, depth: int = 4) -> bool:
-    """True for what JSON could hold too, nested not deeper than settings are."""
+    """Whether JSON could represent the value, nested no deeper than settings are."""
     if isinstance(value, dict) and depth:
         return all(isinstance(k, str) and _is_plain_value(v, depth - 1) for k, v in value.items())
     if isinstance(value, list | tuple) and depth:
@@ -199,10 +208,6 @@ def _is_plain_value(value: object, depth: int = 4) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _is_plain(weight: Tensor) -> bool:
-    """True for a tensor of floats that has values: neither sparse nor without storage (meta)."""
+def _is_dense_float(weight: Tensor) -> bool:
+    """Whether the tensor holds floating-point values, neither sparse nor without storage (meta)."""
     return weight.is_floating_point() and weight.layout == torch.strided and not weight.is_meta
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, commit of the code."""
+"""The environment of a run: package versions, machine, commit of the code."""
 
 import platform
 import subprocess
@@ -25,7 +25,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of this repository, "+" appended if files differ from it; None without git."""
+    """Commit of this repository, with "+" appended if files were changed; None without git."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

@@ -1,9 +1,9 @@
-"""What a run leaves in its folder: config.json, metrics.jsonl, checkpoints; and in wandb."""
+"""What a run writes into its directory (config.json, metrics.jsonl, checkpoints) and to wandb."""
 
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,90 +11,71 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from record.checkpoint import read_training_state, save_checkpoint
+from config.model_config import Config
+from dataset.layouts import Dataset
+from record.checkpoint import save_checkpoint
+from record.environment import describe_environment
+from record.resume import settings_and_data
 from record.wandb_run import WandbRun
+from utils.distributed import Processes
 from utils.errors import UserError
 from utils.files import append_line, remove_leftovers, write_json, write_text
 from utils.interrupts import interrupts_wait
 
-# What may differ between a run and its continuation: it changes no epoch, or nothing but where.
-FREE_TO_DIFFER = {
-    *(
-        "epochs",
-        "resume",
-        "force",
-        "report",
-        "num_workers",
-        "feature_memory",
-        "without_wandb",
-        "wandb_project",
-        "checkpoint_seconds",
-    ),
-    *("data_dir", "save_dir", "device", "gpu"),
-}
 
-
-def read_resume_point(
-    folder: Path, prefix: str, config: Mapping[str, Any], force: bool
-) -> dict[str, Any] | None:
-    """The checkpoint to go on from.
+def open_run_log(
+    config: Config, data: Dataset, processes: Processes, state: Mapping[str, Any] | None
+) -> "RunLog | None":
+    """Opens the log of a run in the main process; None in the others.
 
     Args:
-        folder: of the run.
-        prefix: of its checkpoint files.
-        config: settings asked for now.
-        force: whether other settings than those of the checkpoint are accepted.
-
-    Returns:
-        The content of `<prefix>_latest.pth`, None if the run did not come to its first one.
+        config: Settings of the run.
+        data: Its data.
+        processes: Called by all of them.
+        state: Training state the run is resumed from (`record.resume.resume_state`).
 
     Raises:
-        UserError: if the settings differ, naming them; if there is no run in the folder; if the
-            checkpoint is damaged or cannot be resumed from.
+        UserError: If the run directory cannot be written.
     """
-    path = folder / f"{prefix}_latest.pth"
-    if not path.exists():
-        if (folder / "config.json").exists():
-            print(f"{folder} has no checkpoint yet: the run starts from its beginning")
-            return None
-        raise UserError(f"--resume: there is no run in {folder}; start it without --resume")
-    checkpoint = read_training_state(path)
-    stored, wanted = _flat(checkpoint["config"]), _flat(config)
-    differences = [
-        f"  - {name}: {stored.get(name)!r} before, {wanted.get(name)!r} now"
-        for name in sorted({*stored, *wanted} - FREE_TO_DIFFER)
-        if stored.get(name) != wanted.get(name)
-    ]
-    if differences and not force:
-        listed = "\n".join(differences)
-        raise UserError(
-            f"--resume: the settings are not those of the run in {folder}; give the same, or "
-            f"--force to go on with the new ones:\n{listed}"
+    log = None
+    if processes.is_main:
+        log = RunLog(
+            config.run_dir,
+            config.dataset,
+            settings_and_data(config, data),
+            about={**describe_environment(), "processes": processes.world_size},
+            resumed=state,
+            resuming=config.resume,
+            checkpoint_seconds=config.checkpoint_seconds,
+            wandb_project=None if config.without_wandb else config.wandb_project,
+            wandb_group=config.group,
+            wandb_name=config.model_name,
         )
-    return checkpoint
+    processes.barrier()
+    return log
 
 
 class RunLog:
-    """Records a run, an epoch at a time; used with `with`, so that Ctrl-C loses no finished epoch.
+    """Logs a run epoch by epoch; a context manager, so that Ctrl-C loses no finished epoch.
 
     Args:
-        folder: of the run. Unless the run is resumed, what an earlier run left there is moved to
-            `earlier-1`, `-2`, ... in it.
-        prefix: of the checkpoint files `<prefix>_latest.pth` and `<prefix>_best.pth`.
-        config: settings of the run, as plain values.
-        about: what else config.json shall say, such as versions and data.
-        resumed: what `read_resume_point` returned.
-        resuming: whether this run continues the one in the folder.
-        checkpoint_seconds: `latest` is not written more often than this; 0 for every epoch.
-        wandb_project, wandb_group, wandb_name: of the run in wandb; no project, no wandb.
+        run_dir: Run directory. Unless the run is resumed, the files of an earlier run in it are
+            moved to its subdirectory `earlier-1`, `earlier-2`, ...
+        prefix: Prefix of the checkpoint files `<prefix>_latest.pth` and `<prefix>_best.pth`.
+        config: Settings of the run as plain values.
+        about: Further content of config.json, such as package versions.
+        resumed: Training state the run is resumed from.
+        resuming: Whether this run continues the one in the directory.
+        checkpoint_seconds: Minimum time between two writes of `latest`; 0 writes it every epoch.
+        wandb_project, wandb_group, wandb_name: Names in wandb; without a project, wandb is unused.
 
     Raises:
-        UserError: if the folder cannot be written.
+        UserError: If the run directory cannot be written.
     """
 
     def __init__(
         self,
-        folder: Path,
+        run_dir: Path,
         prefix: str,
         config: Mapping[str, Any],
         *,
@@ -106,29 +87,29 @@ class RunLog:
         wandb_group: str,
         wandb_name: str,
     ) -> None:
-        self.folder = folder
-        self.latest = folder / f"{prefix}_latest.pth"
-        self.best_file = folder / f"{prefix}_best.pth"
-        self.metrics = folder / "metrics.jsonl"
+        self.run_dir = run_dir
+        self.latest = run_dir / f"{prefix}_latest.pth"
+        self.best_file = run_dir / f"{prefix}_best.pth"
+        self.metrics = run_dir / "metrics.jsonl"
         self.config = dict(config)
         self.checkpoint_seconds = checkpoint_seconds
         self.saved_at = time.monotonic()
         self.unsaved: dict[str, Any] | None = None
         self.best: dict[str, Any] = {"name": "", "score": -math.inf, "epoch": 0}
-        self.warned = False
-        remove_leftovers(folder)
+        self.shown_warnings: set[str] = set()
+        remove_leftovers(run_dir)
         if resumed:
             self.best = dict(resumed["best"])
         if resuming:
             self._cut_metrics(resumed["epoch"] if resumed else 0)
         else:
-            settings = folder / "config.json"
-            _move_earlier_run(folder, [self.latest, self.best_file, self.metrics, settings])
-        write_json(folder / "config.json", {**config, **(about or {})}, indent=2)
+            settings = run_dir / "config.json"
+            _move_earlier_run(run_dir, [self.latest, self.best_file, self.metrics, settings])
+        write_json(run_dir / "config.json", {**config, **(about or {})}, indent=2)
         self.wandb = None
         if wandb_project:
             run_id = resumed.get("wandb") if resumed else None
-            self.wandb = WandbRun(folder, config, wandb_project, wandb_group, wandb_name, run_id)
+            self.wandb = WandbRun(run_dir, config, wandb_project, wandb_group, wandb_name, run_id)
 
     def __enter__(self) -> "RunLog":
         return self
@@ -139,17 +120,20 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Saves the last finished epoch, whatever ended the run, and says where everything is."""
+        """Saves the last finished epoch, whatever ended the run, and prints where to find it."""
         try:
             with interrupts_wait(act=kind is None):
                 self._save_latest()
             if kind is KeyboardInterrupt:
-                print(f"stopped; go on with the same command and --resume (run in {self.folder})")
+                print(
+                    "stopped; continue with the same command and --resume "
+                    f"(run directory: {self.run_dir})"
+                )
         finally:
             if self.wandb:
                 self.wandb.finish(0 if kind is None else 1)
         if kind is None:
-            print(f"checkpoints and metrics: {self.folder}")
+            print(f"checkpoints and metrics: {self.run_dir}")
             if self.best["epoch"]:
                 name, score, epoch = self.best["name"], self.best["score"], self.best["epoch"]
                 print(f"best epoch on the test videos: {epoch}, mAP {name} {score:.2f} %")
@@ -161,22 +145,25 @@ class RunLog:
         score: tuple[str, float] | None,
         model_state: Mapping[str, Any],
         training_state: Mapping[str, Any],
+        warnings: Iterable[str] = (),
     ) -> None:
         """Logs an epoch and saves checkpoints.
 
         Args:
-            epoch: counted from 1.
-            metrics: by name; values that are not finite become null.
-            score: what to be the best in, by name, None if the epoch was not evaluated.
-            model_state: what a checkpoint needs for evaluation, `model_state_dict` among it.
-            training_state: what `latest` needs besides, to go on from here.
+            epoch: Number of the epoch, from 1.
+            metrics: Values by name; values that are not finite are logged as null.
+            score: Name and value of the main metric, by which the best epoch is chosen; None if the
+                epoch was not evaluated.
+            model_state: What a checkpoint needs for evaluation, including `model_state_dict`.
+            training_state: What `latest` needs in addition, to resume from it.
+            warnings: Warnings about this epoch; each is printed only once per run.
         """
         if self.wandb:
             self.wandb.log(epoch, metrics)
         wandb_id = self.wandb.run_id if self.wandb else None
         values = {name: v if math.isfinite(v) else None for name, v in metrics.items()}
         content = {"epoch": epoch, **model_state, "config": self.config}
-        with interrupts_wait():  # an epoch that has its line is also kept
+        with interrupts_wait():  # an epoch that has its line is also in a checkpoint
             append_line(self.metrics, json.dumps({"epoch": epoch, **values}))
             if score and score[1] > self.best["score"]:
                 self.best = {"name": score[0], "score": score[1], "epoch": epoch}
@@ -184,9 +171,9 @@ class RunLog:
             self.unsaved = {**content, **training_state, "best": self.best, "wandb": wandb_id}
             if time.monotonic() - self.saved_at >= self.checkpoint_seconds:
                 self._save_latest()
-            else:  # the tensors go on changing: keep them as they are now
+            else:  # training will change these tensors: keep copies
                 self.unsaved = _copied(self.unsaved)
-            self._say(epoch, metrics, score)
+            self._print(epoch, metrics, score, warnings)
 
     def _save_latest(self) -> None:
         if self.unsaved is not None:
@@ -195,7 +182,7 @@ class RunLog:
             self.saved_at = time.monotonic()
 
     def _cut_metrics(self, epoch: int) -> None:
-        """Drops what was logged after the checkpoint, a half-written line among it."""
+        """Drops what was logged after the checkpoint, including an incomplete last line."""
         kept = []
         text = (
             self.metrics.read_text(encoding="utf-8", errors="replace")
@@ -210,34 +197,25 @@ class RunLog:
                 break
         write_text(self.metrics, "".join(kept))
 
-    def _say(
-        self, epoch: int, metrics: Mapping[str, float], score: tuple[str, float] | None
+    def _print(
+        self,
+        epoch: int,
+        metrics: Mapping[str, float],
+        score: tuple[str, float] | None,
+        warnings: Iterable[str],
     ) -> None:
-        """One line for an epoch, and what the user should hear once."""
+        """Prints one line for the epoch, and the warnings not printed before."""
         line = f"epoch {epoch:4d}   loss {metrics.get('loss/total', math.nan):9.4f}"
         if score:
             line += f"   mAP {score[0]} {score[1]:6.2f} %   best {self.best['score']:6.2f} %"
         skipped = sum(v for name, v in metrics.items() if name.startswith("skipped steps/"))
         if skipped:
             line += f"   {skipped:g} steps skipped: the loss was not finite"
-        tqdm.write(line)
-        if metrics.get("lcs match share") == 0 and not self.warned:
-            self.warned = True
-            tqdm.write(
-                "warning: no two snippets were as similar as --thres asks, so the LCS contrast "
-                "teaches nothing; lower --thres or train with --without_lcs"
-            )
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings within settings by their whole name, such as `data train videos`."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name} ")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+        tqdm.write(line)  # not print: there may be a progress bar
+        for warning in dict.fromkeys(warnings):
+            if warning not in self.shown_warnings:
+                self.shown_warnings.add(warning)
+                tqdm.write(f"warning: {warning}")
 
 
 def _copied(value: Any) -> Any:
@@ -251,21 +229,21 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _move_earlier_run(folder: Path, files: list[Path]) -> None:
-    """A new run in the folder of another must lose nothing of it."""
+def _move_earlier_run(run_dir: Path, files: list[Path]) -> None:
+    """Moves the files of an earlier run in the directory aside, so that nothing is lost."""
     present = [file for file in files if file.exists()]
     if not present:
         return
     number = 1
-    while (folder / f"earlier-{number}").exists():
+    while (run_dir / f"earlier-{number}").exists():
         number += 1
-    earlier = folder / f"earlier-{number}"
+    earlier = run_dir / f"earlier-{number}"
     try:
         earlier.mkdir()
         for file in present:
             file.rename(earlier / file.name)
     except OSError as error:
         raise UserError(
-            f"cannot write {folder}: {error.strerror}; choose another --save_dir or --model_name"
+            f"cannot write {run_dir}: {error.strerror}; choose another --save_dir or --model_name"
         ) from error
-    print(f"{folder} held a run already; it is now in {earlier}")
+    print(f"{run_dir} already contained a run; it was moved to {earlier}")

@@ -1,4 +1,4 @@
-"""A wandb run that never stops a training, whatever happens to wandb."""
+"""A wandb run whose problems never stop the training."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,17 +6,21 @@ from typing import Any
 
 from tqdm import tqdm
 
+from utils.errors import first_line
+
 
 class WandbRun:
-    """One run in wandb: online if a key and the network are there, else offline.
+    """A run in wandb: online if an API key and the network are available, otherwise offline.
 
-    Trouble (no package, no key, no network, a crash) is said once and otherwise ignored.
+    A problem (no package, no key, no network, a crash) is printed once and otherwise ignored.
 
     Args:
-        folder: wandb keeps its files in `<folder>/wandb`.
-        config: settings of the run.
-        project, group, name: of the run.
-        run_id: of the run to continue; None for a new one.
+        folder: Run directory; wandb keeps its files in its subdirectory `wandb`.
+        config: Settings of the run.
+        project: Project in wandb.
+        group: Group of runs in the project.
+        name: Display name of the run.
+        run_id: Identifier of the wandb run to continue; None for a new one.
     """
 
     def __init__(
@@ -33,7 +37,7 @@ class WandbRun:
         try:
             import wandb
         except ImportError:
-            _say("wandb is not installed (pip install wandb); metrics.jsonl has every value")
+            _print("wandb is not installed (pip install wandb); metrics.jsonl contains all values")
             return
         arguments = {
             "project": project,
@@ -48,32 +52,32 @@ class WandbRun:
         try:
             self.run = self._start(wandb, arguments)
             self.run_id = self.run.id
-        except Exception as error:  # of many kinds, none of which may stop a training
+        except Exception as error:  # many types, none of which may stop the training
             self._give_up(error)
 
     def log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Sends the metrics of an epoch."""
+        """Logs the metrics of an epoch."""
         self._try(lambda run: run.log(dict(metrics), step=epoch))
 
     def finish(self, exit_code: int = 0) -> None:
-        """Ends the run; says how to sync it later if it was offline."""
+        """Ends the run; if it was offline, prints how to upload it later."""
         run = self.run
         self._try(lambda run: run.finish(exit_code=exit_code))
         if self.run is not None and run.settings.mode == "offline":
-            _say(f"to send this run to wandb later: wandb sync {Path(run.dir).parent}")
+            _print(f"to upload this run to wandb later: wandb sync {Path(run.dir).parent}")
 
     def _start(self, wandb: Any, arguments: dict[str, Any]) -> Any:
         chosen = wandb.setup().settings.mode
-        if chosen in ("offline", "disabled"):  # the user's wish, by WANDB_MODE or `wandb offline`
+        if chosen in ("offline", "disabled"):  # chosen by the user: WANDB_MODE or `wandb offline`
             return wandb.init(**arguments)
-        # prompt=False: a run must not wait for somebody to type a key.
+        # prompt=False: training must not wait for input.
         if not wandb.login(prompt=False, verify=False):
-            _say("wandb has no key, so this run is logged offline; `wandb login` stores one")
+            _print("wandb has no API key, so this run is logged offline; `wandb login` stores one")
             return wandb.init(**arguments, mode="offline")
         try:
             return wandb.init(**arguments)
         except Exception as error:
-            _say(f"wandb cannot be reached ({_short(error)}), so this run is logged offline")
+            _print(f"wandb cannot be reached ({_short(error)}), so this run is logged offline")
             return wandb.init(**arguments, mode="offline")
 
     def _try(self, action: Callable[[Any], object]) -> None:
@@ -85,13 +89,15 @@ class WandbRun:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        _say(f"wandb failed ({_short(error)}); the run goes on, metrics.jsonl has every value")
+        _print(
+            f"wandb failed ({_short(error)}); training continues, metrics.jsonl contains all values"
+        )
         self.run = None
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     tqdm.write(message)  # not print: there may be a progress bar
 
 
 def _short(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:150]
+    return first_line(error, 150)

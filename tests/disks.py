@@ -1,4 +1,4 @@
-"""Disks that are full or cannot be written, for tests."""
+"""Full and read-only disks, for tests."""
 
 import os
 import resource
@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def small_files(size: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes: to a program that writes, a full disk."""
+    """Limits the size of every file in bytes: to the program, the disk is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # Python ignores SIGXFSZ
     try:
@@ -23,17 +23,17 @@ def small_files(size: int) -> Iterator[None]:
 
 @contextmanager
 def small_disk(folder: str | Path, size: int) -> Iterator[None]:
-    """The folder is a disk of so many bytes; skips the test where mounting is not allowed."""
+    """Mounts a disk of `size` bytes on the folder; skips the test where this is not allowed."""
     with _mounted(Path(folder), ["-t", "tmpfs", "-o", f"size={size}", "tmpfs"]):
         yield
 
 
 @contextmanager
 def read_only(folder: str | Path) -> Iterator[None]:
-    """Nothing can be written into the folder."""
+    """Makes the folder read-only."""
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
-    if os.geteuid() == 0:  # to whom permissions mean nothing
+    if os.geteuid() == 0:  # root ignores permissions
         with _mounted(folder, ["--bind", "-o", "ro", str(folder)]):
             yield
         return
@@ -50,7 +50,7 @@ def _mounted(folder: Path, arguments: list[str]) -> Iterator[None]:
     try:
         found = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True)
     except OSError as error:
-        pytest.skip(f"mount is not there: {error}")
+        pytest.skip(f"mount is not available: {error}")
     if found.returncode:
         pytest.skip(f"mounting is not allowed here: {found.stderr.strip()}")
     try:

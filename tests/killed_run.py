@@ -1,12 +1,13 @@
-"""Runs main_thu.py and sends its own process a signal at a chosen moment.
+"""Runs main_thu.py and sends its own process a signal at a chosen point.
 
     python tests/killed_run.py SIGNAL POINT COUNT [flags of main_thu.py]
 
 SIGNAL: `SIGKILL`, `SIGTERM`, or `SIGINT` for Ctrl-C.
-POINT: `write` (half of a checkpoint is written), `fsync` (all of it, not yet renamed), `rename`
-(just renamed), `logged` (the line of an epoch is written), `metrics` (the checkpoint after it is
-not begun), `step` (inside an epoch).
-COUNT: at the how-manieth time. Of several processes only the main one gets the signal.
+POINT: `write` (half of a checkpoint is written), `fsync` (all of it is written, but not renamed
+yet), `rename` (just renamed), `logged` (the metrics of an epoch are written), `metrics` (the
+checkpoint after them is about to be written), `step` (within an epoch).
+COUNT: At which occurrence of the point, from 1. With several processes, only the main process
+receives the signal.
 """
 
 import os
@@ -31,7 +32,7 @@ def kill() -> None:
 
 
 def countdown(count: int, function: Callable[..., Any], before: bool) -> Callable[..., Any]:
-    """The function, but the signal comes before or after its count-th call."""
+    """The function, with the signal sent before or after its `count`-th call."""
     calls = 0
 
     def counted(*arguments: Any, **keywords: Any) -> Any:
@@ -48,7 +49,7 @@ def countdown(count: int, function: Callable[..., Any], before: bool) -> Callabl
 
 
 def half_saved(count: int) -> Callable[..., Any]:
-    """torch.save, but at the count-th call half of the file is written, then the signal comes."""
+    """torch.save, but the `count`-th call writes only half of the file and sends the signal."""
     calls, save = 0, torch.save
 
     def saved(content: Any, file: Any) -> None:
@@ -66,7 +67,7 @@ def half_saved(count: int) -> Callable[..., Any]:
 if __name__ == "__main__":
     sent, point, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     del sys.argv[1:4]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below some shells
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under some shells
     if point == "write":
         torch.save = half_saved(count)
     elif point == "fsync":

@@ -1,4 +1,4 @@
-"""Damaged files for the fuzz tests, as strategies of hypothesis."""
+"""Damaged files for the fuzz tests, as hypothesis strategies."""
 
 import copy
 import io
@@ -15,20 +15,12 @@ from hypothesis import strategies as st
 Draw = st.DrawFn
 
 BYTES = [
-    *(
-        b"",
-        b"\x00",
-        b"\xff\xfe",
-        b"\xed\xa0\x80",
-        b"\xe2\x80\xa8",
-        b"\r",
-        b"PK\x03\x04",
-        b"\x80\x05",
-    ),
+    *(b"", b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\r", b"PK\x03\x04"),
+    b"\x80\x05",
     *(b"NaN", b"1e999", b"-", b'"', b"[", b"{", b"}", b"\\ud800", b"../", b"(", b"'", b"L"),
     *(b"9" * 5000, b"[" * 5000),
 ]
-JSON = [  # text in the file, for json.dumps would refuse some of it
+JSON = [  # as text, because json.dumps refuses some of these values
     *("null", "true", "0", "-1", "0.5", "1e308", "1e-320", "NaN", "-Infinity", "1e999"),
     *("9" * 400, "9" * 5000, "[]", "{}", "[0, 1]", "[1e308, 1e308]", '{"segment": [0, 1]}'),
     *("[" * 500 + "]" * 500, '{"a":' * 500 + "1" + "}" * 500, '"Diving"', '"0.5"', '"nan"'),
@@ -64,7 +56,7 @@ TENSORS = [
 
 @st.composite
 def damaged(draw: Draw, good: bytes) -> bytes:
-    """A few spans replaced: bytes flipped, inserted, dropped, doubled; the end cut off."""
+    """Replaces a few spans: bytes changed, inserted, deleted, repeated, or the end cut off."""
     content = good
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
@@ -77,7 +69,7 @@ def damaged(draw: Draw, good: bytes) -> bytes:
 
 @st.composite
 def damaged_json(draw: Draw, good: bytes) -> bytes:
-    """The same with its structure changed: values of other types, keys dropped or renamed."""
+    """Changes the structure of a JSON file: values of other types, keys deleted or renamed."""
     marks = [f"@{number}@" for number in range(len(JSON))]
     text = json.dumps(draw(changed(json.loads(good), marks)))
     for mark, put in zip(marks, JSON, strict=True):
@@ -87,7 +79,7 @@ def damaged_json(draw: Draw, good: bytes) -> bytes:
 
 @st.composite
 def damaged_npy(draw: Draw) -> bytes:
-    """An array file with one or two oddities in its header or body."""
+    """An array file with one or two faults in its header or body."""
     parts: dict[str, Any] = {
         "type": "'<f4'",
         "order": "False",
@@ -97,7 +89,7 @@ def damaged_npy(draw: Draw) -> bytes:
         "value": 1.0,
         "bytes": 768,
     }
-    odd: dict[str, list[Any]] = {
+    faults: dict[str, list[Any]] = {
         "type": TYPES,
         "order": ["True", "2", "None", "[]"],
         "shape": SHAPES,
@@ -106,8 +98,8 @@ def damaged_npy(draw: Draw) -> bytes:
         "value": [math.nan, math.inf, 1e38],
         "bytes": [0, 100, 767, 769],
     }
-    for name in draw(st.lists(st.sampled_from(list(odd)), min_size=1, max_size=2)):
-        parts[name] = draw(st.sampled_from(odd[name]))
+    for name in draw(st.lists(st.sampled_from(list(faults)), min_size=1, max_size=2)):
+        parts[name] = draw(st.sampled_from(faults[name]))
     form = "{{'descr': {type}, 'fortran_order': {order}, 'shape': {shape}, }}\n"
     header = form.format(**parts).encode()
     width = 2 if parts["version"][0] == 1 else 4
@@ -118,27 +110,27 @@ def damaged_npy(draw: Draw) -> bytes:
 
 @st.composite
 def damaged_checkpoint(draw: Draw, good: bytes) -> bytes:
-    """Bytes changed in the archive, in the pickle inside it, or in the old form of torch."""
-    kind = draw(st.sampled_from(["archive", "pickle", "old"]))
+    """Changes bytes of the archive, of the pickle in it, or of the legacy format of torch."""
+    kind = draw(st.sampled_from(["archive", "pickle", "legacy"]))
     if kind == "archive":
         return draw(damaged(good))
-    if kind == "old":
-        old = io.BytesIO()
+    if kind == "legacy":
+        legacy = io.BytesIO()
         content = torch.load(io.BytesIO(good), weights_only=True)
-        torch.save(content, old, _use_new_zipfile_serialization=False)
-        return draw(damaged(old.getvalue()))
+        torch.save(content, legacy, _use_new_zipfile_serialization=False)
+        return draw(damaged(legacy.getvalue()))
     new = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(good)) as source, zipfile.ZipFile(new, "w") as target:
         for name in source.namelist():
             content = source.read(name)
-            whole = not name.endswith("data.pkl")
-            target.writestr(name, content if whole else draw(damaged(content)))
+            intact = not name.endswith("data.pkl")
+            target.writestr(name, content if intact else draw(damaged(content)))
     return new.getvalue()
 
 
 @st.composite
-def odd_checkpoint(draw: Draw, good: bytes) -> bytes:
-    """A whole checkpoint with other content: values and tensors of other kinds, keys renamed."""
+def altered_checkpoint(draw: Draw, good: bytes) -> bytes:
+    """An intact file with other content: values and tensors of other types, keys renamed."""
     content = torch.load(io.BytesIO(good), weights_only=True)
     file = io.BytesIO()
     torch.save(draw(changed(content, [*VALUES, *TENSORS])), file)
@@ -147,16 +139,16 @@ def odd_checkpoint(draw: Draw, good: bytes) -> bytes:
 
 @st.composite
 def changed(draw: Draw, content: Any, values: list[Any]) -> Any:
-    """Nested dicts and lists with up to three places replaced by a value, dropped or renamed."""
+    """Nested dicts and lists with up to three entries replaced, deleted or renamed."""
     root = [content]
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(root))
         parent, key = places[draw(st.integers(0, len(places) - 1))]
-        action = draw(st.sampled_from(["replace", "replace", "drop", "rename"]))
+        action = draw(st.sampled_from(["replace", "replace", "delete", "rename"]))
         value = copy.deepcopy(draw(st.sampled_from(values)))
         if action == "replace" or parent is root:
             parent[key] = value
-        elif action == "drop":
+        elif action == "delete":
             del parent[key]
         elif isinstance(parent, dict) and isinstance(value, str | int | float | None):
             parent[value] = parent.pop(key)
@@ -164,7 +156,7 @@ def changed(draw: Draw, content: Any, values: list[Any]) -> Any:
 
 
 def _places(node: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place of nested dicts and lists: the dict or list, and the key or index."""
+    """All entries of nested dicts and lists, each as its container and its key or index."""
     keys = list(node) if isinstance(node, dict) else range(len(node))
     for key in keys:
         yield node, key

@@ -1,4 +1,4 @@
-"""Runs main_thu.py inside the test process: much quicker than a new one."""
+"""Runs main_thu.py inside the test process, which is much faster than starting a new one."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ from main_thu import main
 
 
 def run_main(arguments: Sequence[object], status: int = 0) -> str:
-    """Runs the program with these flags, checks its exit status, returns what it printed."""
+    """Runs the program with these flags, checks its exit status and returns what it printed."""
     out, found = io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(out):
         patch.setattr(sys, "argv", ["main_thu.py", *map(str, arguments)])

@@ -1,4 +1,4 @@
-"""A disk that is full or cannot be written: one clear error, and nothing that was there is lost."""
+"""A full or read-only disk: one clear error, and existing files stay intact."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ from utils.files import append_line, write_json, write_text
 
 @pytest.fixture
 def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, in which everything is as it should be."""
+    """The working directory, with valid data and a finished run."""
     monkeypatch.chdir(tmp_path)
     make_good(tmp_path)
     return tmp_path
@@ -33,7 +33,7 @@ def run(flags: str, status: int = 0) -> str:
 
 
 def content(size: int) -> dict[str, object]:
-    """A checkpoint of about so many bytes."""
+    """Content of a checkpoint of about `size` bytes."""
     return {"epoch": 1, "model_state_dict": {"w": torch.arange(size // 8), "v": torch.ones(3)}}
 
 
@@ -46,7 +46,7 @@ WRITERS: dict[str, Callable[[Path, int], object]] = {
 
 @pytest.mark.parametrize("size", [10_001, 12_000, 30_000, 300_000])
 @pytest.mark.parametrize("kind", list(WRITERS))
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, kind: str, size: int) -> None:
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path: Path, kind: str, size: int) -> None:
     path, write = tmp_path / "file", WRITERS[kind]
     write(path, 1000)
     before = path.read_bytes()
@@ -58,19 +58,19 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, kind: str, size:
     assert len(path.read_bytes()) >= size
 
 
-def test_a_line_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_line_is_appended_completely_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     with small_files(1000):
         append_line(path, "a" * 600)
         for size in (300, 500, 5000):
-            with pytest.raises(UserError, match=r"cannot write .*metrics.jsonl.*--resume"):
+            with pytest.raises(UserError, match=r"cannot write .*metrics.jsonl.*unchanged"):
                 append_line(path, "b" * max(400, size))
             assert path.read_text() == "a" * 600 + "\n"
         append_line(path, "c" * 398)
     assert path.read_text() == "a" * 600 + "\n" + "c" * 398 + "\n"
 
 
-def test_a_full_disk_stops_a_run_that_goes_on_when_there_is_space(good: Path) -> None:
+def test_a_run_stopped_by_a_full_disk_resumes_when_there_is_space(good: Path) -> None:
     latest, more = Path("done/THUMOS_latest.pth"), f"{RESUME} --force --epochs 4"
     before = latest.read_bytes()
     with small_files(len(before) - 1000):
@@ -97,7 +97,7 @@ def test_a_small_disk_ends_in_one_error(good: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("flags", ["", f"{TEST} --report", "--save_dir done --resume --force"])
-def test_what_cannot_be_written_is_one_error_and_nothing_changes(good: Path, flags: str) -> None:
+def test_a_read_only_folder_is_one_error_and_nothing_changes(good: Path, flags: str) -> None:
     before = {path: path.read_bytes() for path in good.rglob("*") if path.is_file()}
     with read_only(good):
         assert "error: cannot write" in run(flags, status=2)
@@ -115,5 +115,7 @@ def test_printing_into_a_full_disk_is_one_error(
         with pytest.raises(SystemExit) as end:
             detection_command.main()
     assert end.value.code == 2
-    said = "eval.detection: error: output: No space left on device; check the path and the disk\n"
-    assert capsys.readouterr().err == said
+    message = (
+        "eval.detection: error: output: No space left on device; check the path and the disk\n"
+    )
+    assert capsys.readouterr().err == message

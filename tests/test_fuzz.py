@@ -1,4 +1,4 @@
-"""Damaged files: whatever is in them, the programs do their work or end with their own error."""
+"""Damaged files: whatever they contain, the programs work or report an error of their own."""
 
 import io
 import json
@@ -16,23 +16,23 @@ from hypothesis import strategies as st
 from tests.bad_inputs.case import BASE, DETECTION, MAIN, RESUME, TEST
 from tests.bad_inputs.run import PROGRAMS, make_good
 from tests.mutations import (
+    altered_checkpoint,
     damaged,
     damaged_checkpoint,
     damaged_json,
     damaged_npy,
-    odd_checkpoint,
 )
 
 Bytes = st.SearchStrategy[bytes]
 VIDEO = "video_test_0000000"
-SCORE = [DETECTION, *BASE[DETECTION].split()]
-EVALUATE = [MAIN, *BASE[MAIN].split(), *TEST.split()]
-GO_ON = [MAIN, *BASE[MAIN].split(), *RESUME.split(), "--force"]
+EVALUATE_FILE = [DETECTION, *BASE[DETECTION].split()]
+TEST_CHECKPOINT = [MAIN, *BASE[MAIN].split(), *TEST.split()]
+CONTINUE = [MAIN, *BASE[MAIN].split(), *RESUME.split(), "--force"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A file, how it is damaged, the command that reads it, and the share of the examples."""
+    """A file, how it is damaged, the command that reads it, and its share of the examples."""
 
     path: str
     damage: Callable[[bytes], Bytes]
@@ -49,40 +49,40 @@ def bytes_or_header(good: bytes) -> Bytes:
 
 
 TARGETS = {
-    "annotations, evaluating": Target("data/gt.json", bytes_or_structure, EVALUATE, 3),
-    "annotations, scoring": Target("data/gt.json", bytes_or_structure, SCORE, 3),
-    "split": Target("data/split_test.txt", damaged, EVALUATE, 3),
-    "features": Target(f"data/test/{VIDEO}.npy", bytes_or_header, EVALUATE, 4),
-    "predictions": Target("pred.json", bytes_or_structure, SCORE, 4),
-    "checkpoint": Target("good.pth", damaged_checkpoint, EVALUATE, 1),
-    "checkpoint, content": Target("good.pth", odd_checkpoint, EVALUATE, 1),
-    "checkpoint to go on from": Target("done/THUMOS_latest.pth", odd_checkpoint, GO_ON, 1),
+    "annotations, testing": Target("data/gt.json", bytes_or_structure, TEST_CHECKPOINT, 3),
+    "annotations, evaluating": Target("data/gt.json", bytes_or_structure, EVALUATE_FILE, 3),
+    "split": Target("data/split_test.txt", damaged, TEST_CHECKPOINT, 3),
+    "features": Target(f"data/test/{VIDEO}.npy", bytes_or_header, TEST_CHECKPOINT, 4),
+    "predictions": Target("pred.json", bytes_or_structure, EVALUATE_FILE, 4),
+    "checkpoint": Target("good.pth", damaged_checkpoint, TEST_CHECKPOINT, 1),
+    "checkpoint, content": Target("good.pth", altered_checkpoint, TEST_CHECKPOINT, 1),
+    "checkpoint to resume from": Target("done/THUMOS_latest.pth", altered_checkpoint, CONTINUE, 1),
 }
 SHARES = sum(target.share for target in TARGETS.values())
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The working directory, in which everything is as it should be."""
+    """The working directory, with valid data and a finished run."""
     folder, before = tmp_path_factory.mktemp("good"), Path.cwd()
     make_good(folder)
     predictions = json.loads((folder / "pred.json").read_text())
     for video, found in predictions["results"].items():
-        predictions["results"][video] = found[:3]  # fewer places to damage
+        predictions["results"][video] = found[:3]  # fewer entries to damage
     (folder / "pred.json").write_text(json.dumps(predictions))
     os.chdir(folder)
     yield folder
     os.chdir(before)
 
 
-def check(target: Target, examples: int, same_every_time: bool) -> None:
-    """Damages the file so many times; any error but our own is raised, with the smallest file."""
+def check(target: Target, examples: int, reproducible: bool) -> None:
+    """Damages the file `examples` times; any other error than ours fails the test."""
     path = Path(target.path)
     good = path.read_bytes()
 
     @settings(
         max_examples=examples,
-        derandomize=same_every_time,
+        derandomize=reproducible,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -111,14 +111,14 @@ def _status(program: str) -> int:
     return 0
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # numpy and torch remark on odd files
+@pytest.mark.filterwarnings("ignore::UserWarning")  # numpy and torch warn about unusual files
 @pytest.mark.parametrize("name", list(TARGETS))
-def test_a_damaged_file_ends_in_our_own_error(good: Path, name: str) -> None:
-    check(TARGETS[name], 300 * TARGETS[name].share // SHARES, same_every_time=True)
+def test_a_damaged_file_is_handled(good: Path, name: str) -> None:
+    check(TARGETS[name], 300 * TARGETS[name].share // SHARES, reproducible=True)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", list(TARGETS))
-def test_many_damaged_files_end_in_our_own_error(good: Path, name: str) -> None:
-    check(TARGETS[name], 5000 * TARGETS[name].share // SHARES, same_every_time=False)
+def test_many_damaged_files_are_handled(good: Path, name: str) -> None:
+    check(TARGETS[name], 5000 * TARGETS[name].share // SHARES, reproducible=False)

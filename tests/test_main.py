@@ -110,7 +110,7 @@ def test_a_second_run_in_the_same_folder_loses_nothing_of_the_first(
     run("--epochs", 2, "--without_wandb", "--save_dir", folder)
     first = (folder / "metrics.jsonl").read_text()
     printed = run("--epochs", 1, "--without_wandb", "--save_dir", folder)
-    assert "held a run already" in printed
+    assert "already contained a run" in printed
     assert (folder / "earlier-1" / "metrics.jsonl").read_text() == first
     assert (folder / "earlier-1" / "THUMOS_best.pth").exists()
     assert len(metrics_of(folder)) == 1

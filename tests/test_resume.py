@@ -1,4 +1,4 @@
-"""A run can be stopped anywhere: the resumed run gives the same bits as one never stopped."""
+"""A run can be stopped at any point: resumed, it gives the same bits as an uninterrupted run."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_a_run_killed_again_and_again_at_random_moments_gives_the_same_bits(
 
 
 def wait_for_lines(process: "subprocess.Popen[str]", folder: Path, lines: int) -> None:
-    """Waits until so many epochs are logged, or the run has begun, or the process has ended."""
+    """Waits until this many epochs are logged (0: the run has started) or the process has ended."""
     wanted = folder / ("metrics.jsonl" if lines else "config.json")
     while process.poll() is None:
         if wanted.exists() and len(wanted.read_text().splitlines()) >= lines:
@@ -161,12 +161,12 @@ def wait_for_lines(process: "subprocess.Popen[str]", folder: Path, lines: int) -
         pytest.param("SIGINT", "step", 3, marks=pytest.mark.slow),
     ],
 )
-def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_bits(
+def test_after_ctrl_c_the_run_resumes_to_the_same_bits(
     data: Path, tmp_path: Path, uninterrupted: dict[str, Path], sent: str, point: str, count: int
 ) -> None:
-    """In the third epoch, and when the line of the second is written but no checkpoint of it."""
+    """In the third epoch, or after the metrics of the second are written but not its checkpoint."""
     folder = tmp_path / "run"
-    # no checkpoint is due for an hour: what is there after Ctrl-C was saved by it
+    # No checkpoint is due for an hour: the one found after Ctrl-C was saved because of it.
     flags = command(data, folder, "acmnet", "--checkpoint_seconds", "3600")
     printed = finish(start(["tests/killed_run.py", sent, point, str(count)], flags), 130)
     assert "--resume" in printed
@@ -177,10 +177,10 @@ def test_ctrl_c_saves_and_the_run_goes_on_to_the_same_bits(
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt(), UserError("ten in a row")], ids=str)
-def test_an_impatient_ctrl_c_does_not_keep_the_run_from_saving(
+def test_repeated_ctrl_c_does_not_prevent_the_run_from_saving(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: BaseException
 ) -> None:
-    """Ctrl-C again and again while the last checkpoint is written; why the run ended stays said."""
+    """Ctrl-C repeatedly while the last checkpoint is written; the first exception propagates."""
 
     def save_and_interrupt(path: Path, content: dict[str, Any]) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -208,18 +208,18 @@ def test_an_impatient_ctrl_c_does_not_keep_the_run_from_saving(
     assert read_checkpoint(tmp_path / "THUMOS_latest.pth")["epoch"] == 1
 
 
-def test_a_wish_to_end_is_heard_as_ctrl_c_while_the_program_runs() -> None:
+def test_sigterm_acts_as_ctrl_c_while_the_program_runs() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with all_processes():
         assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_wish_to_end_waits_too_if_the_program_listens_to_it() -> None:
-    """As torchrun tells a process that the others are gone."""
+def test_sigterm_is_delayed_too_if_the_program_handles_it() -> None:
+    """With SIGTERM torchrun informs a process that the others are gone."""
 
     def end(*_: object) -> None:
-        raise UserError("told to end")
+        raise UserError("asked to end")
 
     done = []
 
@@ -230,7 +230,7 @@ def test_a_wish_to_end_waits_too_if_the_program_listens_to_it() -> None:
 
     before = signal.signal(signal.SIGTERM, end)
     try:
-        with pytest.raises(UserError, match="told to end"):
+        with pytest.raises(UserError, match="asked to end"):
             block()
         assert done
         assert signal.getsignal(signal.SIGTERM) is end
@@ -240,7 +240,7 @@ def test_a_wish_to_end_waits_too_if_the_program_listens_to_it() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_finished_run_says_so_and_changes_nothing(
+def test_resuming_a_finished_run_changes_nothing(
     data: Path, uninterrupted: dict[str, Path]
 ) -> None:
     folder = uninterrupted["acmnet"]
@@ -249,7 +249,7 @@ def test_a_finished_run_says_so_and_changes_nothing(
     assert before == {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".json"}
 
 
-def test_other_settings_or_data_are_refused_unless_forced(
+def test_other_settings_or_data_are_refused(
     data: Path, tmp_path: Path, uninterrupted: dict[str, Path]
 ) -> None:
     folder = uninterrupted["acmnet"]
@@ -259,13 +259,13 @@ def test_other_settings_or_data_are_refused_unless_forced(
     other = make_data(tmp_path / "other", train=12, test=7, seed=1)
     printed = run(other, folder, "acmnet", "--resume", status=2)
     assert re.search(r"- data test sha256: '\w{64}' before, '\w{64}' now", printed)
-    assert "data test videos" not in printed  # as many as before
+    assert "data test videos" not in printed  # their number is unchanged
     assert "there is no run in" in run(data, tmp_path / "none", "acmnet", "--resume", status=2)
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in folder.iterdir():
         os.link(path, copy / path.name)
-    run(data, copy, "acmnet", "--resume", "--epochs", "6")  # longer is no other setting
+    run(data, copy, "acmnet", "--resume", "--epochs", "6")  # --epochs may differ
     assert [line["epoch"] for line in without_times(copy / "metrics.jsonl")] == list(range(1, 7))
 
 
@@ -280,10 +280,10 @@ def test_testing_on_other_data_warns(
     os.link(uninterrupted["acmnet"] / "THUMOS_latest.pth", checkpoint)
     for folder, warnings in (
         (data, []),
-        (halved, ["test data are not", "as many videos and rows"]),
-        (more, ["annotations data are not", "test data are not", "7 videos then, 9 now"]),
+        (halved, ["the test data differ", "the same number of videos and snippets"]),
+        (more, ["the annotations data differ", "the test data differ", "7 videos then, 9 now"]),
     ):
         flags = ["--data_dir", str(folder), "--test", "--checkpoint", str(checkpoint)]
         printed = run_main(flags)
-        assert printed.count("warning: ") == sum(words.endswith("not") for words in warnings)
+        assert printed.count("warning: ") == sum(words.endswith("differ") for words in warnings)
         assert all(words in printed for words in warnings)

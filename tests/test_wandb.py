@@ -1,4 +1,4 @@
-"""wandb: what is logged is read back from its own file; trouble with wandb never stops a run."""
+"""wandb: logged values are read back from its file; problems with wandb never stop a run."""
 
 import struct
 import time
@@ -22,7 +22,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb-config"))
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "wandb-cache"))
-    wandb.teardown()  # forget what an earlier test made wandb read
+    wandb.teardown()  # discard what wandb read in an earlier test
     yield
     wandb.teardown()
 
@@ -32,9 +32,9 @@ def start(folder: Path, **config: Any) -> RunLog:
 
 
 def records(folder: Path) -> list[Any]:
-    """The records of the only wandb run below a folder, parsed by wandb's own message type.
+    """The records of the only wandb run in a folder, parsed with wandb's own message type.
 
-    The run is finished; wandb may still be writing the last of it.
+    The run has finished, but wandb may still be writing its last records.
     """
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
@@ -44,11 +44,11 @@ def records(folder: Path) -> list[Any]:
         if found and found[-1].WhichOneof("record_type") == "exit":
             return found
         time.sleep(0.1)
-    raise AssertionError(f"{file} has no end: {len(found)} records")
+    raise AssertionError(f"{file} is incomplete: {len(found)} records")
 
 
 def log_chunks(content: bytes, block: int = 32768) -> Iterator[bytes]:
-    """Records of a LevelDB log, the container of a .wandb file after its 7 bytes of header."""
+    """Records of a LevelDB log, the format of a .wandb file after its 7-byte header."""
     position, parts = 7, b""
     content = bytes(7) + content
     while position + 7 <= len(content):
@@ -56,11 +56,11 @@ def log_chunks(content: bytes, block: int = 32768) -> Iterator[bytes]:
             position += block - position % block
             continue
         length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
-        if position + 7 + length > len(content):  # not written to its end yet
+        if position + 7 + length > len(content):  # not completely written yet
             return
         parts += content[position + 7 : position + 7 + length]
         position += 7 + length
-        if kind in (1, 4):  # a whole record, or the last part of one
+        if kind in (1, 4):  # a complete record, or the last part of one
             yield parts
             parts = b""
 
@@ -93,7 +93,7 @@ def test_losses_map_and_config_are_in_the_offline_run(
         assert float(history[epoch]["mAP@0.1"]) == 10.0 * epoch
         assert float(history[epoch]["mAP@0.2"]) == 5.0 * epoch
     printed = capsys.readouterr().out
-    assert "wandb has no key" in printed
+    assert "wandb has no API key" in printed
     (run_folder,) = folder.glob("wandb/offline-run-*")
     assert f"wandb sync {run_folder}" in printed
 
@@ -121,7 +121,7 @@ def test_no_network_falls_back_to_offline(
     assert any(record.WhichOneof("record_type") == "history" for record in records(tmp_path))
 
 
-def test_a_crash_of_wandb_is_said_once_and_loses_no_metric(
+def test_a_crash_of_wandb_is_reported_once_and_loses_no_metrics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -139,7 +139,7 @@ def test_a_crash_of_wandb_is_said_once_and_loses_no_metric(
     assert capsys.readouterr().out.count("wandb failed (the service process is gone)") == 1
 
 
-def test_the_mode_that_the_user_chose_is_kept(
+def test_the_mode_chosen_by_the_user_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
