@@ -277,6 +277,11 @@ def test_conversion_rounds_every_file_and_copies_the_rest(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_the_conversion_does_not_import_torch() -> None:
+    code = "import sys, dataset.features.conversion; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
 def test_rounding_is_reported_exactly(folder: Path, tmp_path: Path) -> None:
     rewrite(folder, lambda a: np.zeros_like(a))
     first = folder / "train" / f"{TRAIN}.npy"

@@ -1,4 +1,4 @@
-"""The demonstration data set: layout, what is in it, and how much its rows look like real ones."""
+"""The synthetic data set: its layout, its content, and its similarity to real features."""
 
 import hashlib
 import json
@@ -13,30 +13,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from config.class_names import THUMOS14
-from dataset import synthetic
+from config.datasets import DATASETS
 from dataset.layouts import read_dataset
-from dataset.synthetic import (
-    BLOCK,
-    FRAMES_PER_ROW,
-    ROW_SECONDS,
-    STAGES,
+from dataset.synthetic import command, write_dataset, writer
+from dataset.synthetic.recipe import Recipe
+from dataset.synthetic.timeline import (
+    FRAMES_PER_SNIPPET,
+    SNIPPET_SECONDS,
     Instance,
-    Recipe,
-    World,
     draw_timeline,
-    draw_video,
-    generator,
-    make_world,
-    write_dataset,
 )
+from dataset.synthetic.world import BLOCK, STAGES, Floats, World, generator, make_world
+from dataset.synthetic.writer import draw_video
 from utils.errors import UserError
 
-Rows = NDArray[np.float32]
+THUMOS14 = DATASETS["THUMOS"].classes
 
 SMALL: dict[str, Any] = {"train_videos": 12, "test_videos": 6, "classes": 3, "mean_seconds": 20.0}
 
-# Real two-stream I3D features: 647 rows of 16 videos that are in no way related.
+# Statistics of real two-stream I3D features: 647 snippets of 16 unrelated videos.
 REAL = {
     "norm": 10.2,
     "norm 5 %": 7.6,
@@ -45,35 +40,35 @@ REAL = {
     "flow norm": 5.7,
     "entries below 1e-3": 0.048,
     "smallest": 0.0,
-    "cosine of neighbours": 0.83,
+    "cosine of neighbors": 0.83,
     "cosine of two videos' means": 0.65,
     "directions of 90 % of the variance": 169,
 }
 
 
-def measure(videos: Sequence[Rows]) -> dict[str, float]:
-    """The figures of REAL for (T, 2048) features of some videos."""
-    rows = np.concatenate(videos).astype(np.float64)
-    norm = np.linalg.norm(rows, axis=1)
+def measure(videos: Sequence[Floats]) -> dict[str, float]:
+    """The statistics of REAL for the (T, 2048) features of some videos."""
+    snippets = np.concatenate(videos).astype(np.float64)
+    norm = np.linalg.norm(snippets, axis=1)
     means = _unit(np.stack([video.mean(axis=0) for video in videos]))
-    neighbours = [(_unit(v)[1:] * _unit(v)[:-1]).sum(axis=1).mean() for v in videos]
-    variance = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) ** 2
+    neighbors = [(_unit(v)[1:] * _unit(v)[:-1]).sum(axis=1).mean() for v in videos]
+    variance = np.linalg.svd(snippets - snippets.mean(axis=0), compute_uv=False) ** 2
     return {
         "norm": norm.mean(),
         "norm 5 %": np.quantile(norm, 0.05),
         "norm 95 %": np.quantile(norm, 0.95),
-        "RGB norm": np.linalg.norm(rows[:, :1024], axis=1).mean(),
-        "flow norm": np.linalg.norm(rows[:, 1024:], axis=1).mean(),
-        "entries below 1e-3": (rows < 1e-3).mean(),
-        "smallest": rows.min(),
-        "cosine of neighbours": float(np.mean(neighbours)),
+        "RGB norm": np.linalg.norm(snippets[:, :1024], axis=1).mean(),
+        "flow norm": np.linalg.norm(snippets[:, 1024:], axis=1).mean(),
+        "entries below 1e-3": (snippets < 1e-3).mean(),
+        "smallest": snippets.min(),
+        "cosine of neighbors": float(np.mean(neighbors)),
         "cosine of two videos' means": (means @ means.T)[np.triu_indices(len(means), 1)].mean(),
         "directions of 90 % of the variance": int((variance.cumsum() < 0.9 * variance.sum()).sum()),
     }
 
 
-def _unit(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    return rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    return vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
 
 
 def recipe(
@@ -107,38 +102,39 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# Rows
+# Features
 
 
-def test_measure_gives_the_known_figures_of_real_features(real_data: Path) -> None:
+def test_measure_gives_the_known_statistics_of_real_features(real_data: Path) -> None:
     videos = [np.load(file) for file in sorted((real_data / "i3d_samples/features").glob("*.npy"))]
     assert len(videos) == 16
     found = measure(videos)
-    for figure, real in REAL.items():
-        # They are known to two digits; the number of directions depends on rounding by one.
-        tolerance = 1 if figure.startswith("directions") else 0.0005 if real == 0.048 else 0.05
-        tolerance = 0.006 if figure.startswith("cosine") else tolerance
-        assert found[figure] == pytest.approx(real, abs=tolerance), figure
+    for name, real in REAL.items():
+        # Known to two digits; rounding changes the number of directions by one.
+        tolerance = 1 if name.startswith("directions") else 0.0005 if real == 0.048 else 0.05
+        tolerance = 0.006 if name.startswith("cosine") else tolerance
+        assert found[name] == pytest.approx(real, abs=tolerance), name
 
 
 @pytest.mark.parametrize(("classes", "seed"), [(20, 0), (20, 1), (5, 0), (5, 1)])
-def test_rows_look_like_real_features(classes: int, seed: int) -> None:
+def test_features_look_like_real_ones(classes: int, seed: int) -> None:
     world = make_world(seed, classes)
     drawn = (draw_video(recipe(classes, seed=seed), world, str(i), i)[1] for i in count())
-    # As many rows as the real figures come from: the number of directions depends on it.
-    videos = [rows[:40] for rows in islice((rows for rows in drawn if len(rows) >= 40), 16)]
+    # As many snippets as in the real sample, because the number of directions depends on it.
+    long_enough = (features for features in drawn if len(features) >= 40)
+    videos = [features[:40] for features in islice(long_enough, 16)]
     found = measure(videos)
     relative = {"norm": 0.1, "norm 5 %": 0.2, "norm 95 %": 0.2, "RGB norm": 0.1, "flow norm": 0.1}
     absolute = {
         "entries below 1e-3": 0.012,
         "smallest": 0,
-        "cosine of neighbours": 0.03,
+        "cosine of neighbors": 0.03,
         "cosine of two videos' means": 0.04,
         "directions of 90 % of the variance": 20,
     }
-    for figure, real in REAL.items():
-        tolerance = relative.get(figure, 0) * real + absolute.get(figure, 0)
-        assert found[figure] == pytest.approx(real, abs=tolerance), figure
+    for name, real in REAL.items():
+        tolerance = relative.get(name, 0) * real + absolute.get(name, 0)
+        assert found[name] == pytest.approx(real, abs=tolerance), name
 
 
 # Timelines
@@ -158,8 +154,8 @@ def test_timelines_look_like_those_of_thumos14() -> None:
     shares = np.array([length.sum() for length in lengths]) / seconds
     every = np.concatenate(lengths)
     two = np.mean([len({label for _, _, label in t.instances}) > 1 for t in timelines])
-    # THUMOS14: 203 and 212 s on average, median 155; 15 actions a video, median 8, largest 218;
-    # 4.3 s an action, median 3.1, 90 % between 0.8 and 11; 29 % of a video, from 0.05 to 0.75;
+    # THUMOS14: 203 and 212 s on average, median 155; 15 actions per video, median 8, maximum 218;
+    # 4.3 s per action, median 3.1, 90 % between 0.8 and 11; 29 % of a video, from 0.05 to 0.75;
     # pauses of 6.9 s, median 2.5; 15 % of the videos with two classes.
     assert 185 < seconds.mean() < 230
     assert 120 < np.median(seconds) < 175
@@ -180,7 +176,7 @@ def test_timelines_look_like_those_of_thumos14() -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 2, 20])
-def test_a_timeline_has_no_hole_and_its_actions_their_stages_in_order(classes: int) -> None:
+def test_a_timeline_has_no_gaps_and_its_actions_have_their_stages_in_order(classes: int) -> None:
     for index in range(60):
         made = recipe(classes=classes, mean_seconds=10 + index)
         timeline = draw_timeline(generator(0, str(index)), made, index)
@@ -200,37 +196,37 @@ def test_a_timeline_has_no_hole_and_its_actions_their_stages_in_order(classes: i
         assert all(0 <= start < end <= seconds for start, end, _ in timeline.instances)
 
 
-# What the rows show
+# What the features show
 
 
-def seen(world: World, rows: Rows) -> NDArray[np.float64]:
-    """(T, P) how much of every prototype is in a row, by least squares before the nonlinearity."""
-    before = (np.cbrt(rows) - world.mean) / world.deviation
+def seen(world: World, features: Floats) -> NDArray[np.float64]:
+    """(T, P) strength of every prototype in a snippet, by least squares before the nonlinearity."""
+    before = (np.cbrt(features) - world.mean) / world.deviation
     return (before - before.mean(axis=0)) @ np.linalg.pinv(world.prototypes @ world.mixing)
 
 
 def in_action(instances: list[Instance], number: int) -> NDArray[np.bool_]:
-    """(T,) whether the middle of the row lies in an action."""
-    time = (np.arange(number) + 0.5) * ROW_SECONDS
+    """(T,) whether the middle of the snippet lies in an action."""
+    time = (np.arange(number) + 0.5) * SNIPPET_SECONDS
     return np.array([any(start <= t < end for start, end, _ in instances) for t in time])
 
 
 def test_actions_of_a_class_show_the_same_sub_actions_in_the_same_order() -> None:
     classes = 4
     made, world = recipe(classes=classes, mean_seconds=100), make_world(0, classes)
-    total, rows_of = np.zeros((classes, 5, STAGES)), np.zeros((classes, 5, 1))
+    total, number = np.zeros((classes, 5, STAGES)), np.zeros((classes, 5, 1))
     for index in range(16):
-        timeline, rows = draw_video(made, world, f"video_{index}", index)
-        strength = seen(world, rows)
-        time = (np.arange(len(rows)) + 0.5) * ROW_SECONDS
+        timeline, features = draw_video(made, world, f"video_{index}", index)
+        strength = seen(world, features)
+        time = (np.arange(len(features)) + 0.5) * SNIPPET_SECONDS
         for start, end, label in timeline.instances:
             inside = (time >= start) & (time < end)
             fifth = ((time[inside] - start) / (end - start) * 5).astype(int)
             stages = strength[inside, label * BLOCK : label * BLOCK + STAGES]
             np.add.at(total[label], fifth, stages)
-            np.add.at(rows_of[label], fifth, 1)
+            np.add.at(number[label], fifth, 1)
     np.testing.assert_array_equal(
-        (total / rows_of).argmax(axis=2), np.tile(np.arange(5), (classes, 1))
+        (total / number).argmax(axis=2), np.tile(np.arange(5), (classes, 1))
     )
 
 
@@ -252,10 +248,12 @@ def test_context_surrounds_actions_and_appears_without_them(
     made, world = recipe(classes, 100, context), make_world(0, classes)
     beside, away = [], []
     for index in range(12):
-        timeline, rows = draw_video(made, world, f"video_{index}", index)
-        acting = np.flatnonzero(in_action(timeline.instances, len(rows)))
-        distance = np.abs(np.arange(len(rows))[:, None] - acting).min(axis=1)  # rows
-        views = seen(world, rows)[:, : classes * BLOCK].reshape(-1, classes, BLOCK)[:, :, STAGES:]
+        timeline, features = draw_video(made, world, f"video_{index}", index)
+        acting = np.flatnonzero(in_action(timeline.instances, len(features)))
+        distance = np.abs(np.arange(len(features))[:, None] - acting).min(axis=1)  # snippets
+        views = seen(world, features)[:, : classes * BLOCK].reshape(-1, classes, BLOCK)[
+            :, :, STAGES:
+        ]
         own = views[:, index % classes].sum(axis=1)
         others = np.delete(views, index % classes, axis=1).sum(axis=2).mean(axis=1)
         shown = own - others > 0.25
@@ -268,7 +266,7 @@ def test_context_surrounds_actions_and_appears_without_them(
 # Files
 
 
-def test_layout_is_read_back(small: Path) -> None:
+def test_the_layout_is_read_back(small: Path) -> None:
     splits = {s: (small / f"split_{s}.txt").read_text().split() for s in ("train", "test")}
     assert splits["train"] == [f"video_validation_{i:07d}" for i in range(1, 13)]
     assert splits["test"] == [f"video_test_{i:07d}" for i in range(1, 7)]
@@ -276,21 +274,23 @@ def test_layout_is_read_back(small: Path) -> None:
     assert list(videos) == splits["train"] + splits["test"]
     for subset, names in splits.items():
         for name in names:
-            video, rows = videos[name], np.load(small / subset / f"{name}.npy")
-            assert rows.dtype == np.float32
-            assert rows.shape == (int(video["duration"] * 25 / 16 + 1e-9), 2048)
-            assert video["frames"] // FRAMES_PER_ROW == len(rows)
+            video, features = videos[name], np.load(small / subset / f"{name}.npy")
+            assert features.dtype == np.float32
+            assert features.shape == (int(video["duration"] * 25 / 16 + 1e-9), 2048)
+            assert video["frames"] // FRAMES_PER_SNIPPET == len(features)
             assert video["subset"] == subset
             for annotation in video["annotations"]:
                 start, end = annotation["segment"]
                 assert 0 <= start < end <= video["duration"]
                 assert annotation["label"] in THUMOS14[:3]
-    read = read_dataset(small, THUMOS14, ["train", "test"], snippet_seconds=ROW_SECONDS, workers=1)
+    read = read_dataset(
+        small, THUMOS14, ["train", "test"], snippet_seconds=SNIPPET_SECONDS, workers=1
+    )
     assert [video.name for video in read.splits["test"].videos] == splits["test"]
     assert read.splits["train"].labels.sum(dim=0).bool().tolist() == [True] * 3 + [False] * 17
 
 
-def test_every_class_is_trained_and_tested_and_pairs_of_both_kinds_exist(small: Path) -> None:
+def test_both_splits_show_every_class_and_pairs_of_both_kinds_exist(small: Path) -> None:
     for subset in ("train", "test"):
         assert set().union(*label_sets(small, subset)) == set(THUMOS14[:3])
     pairs = list(combinations(label_sets(small, "train"), 2))
@@ -316,7 +316,7 @@ def test_a_video_does_not_depend_on_the_number_of_videos(small: Path, tmp_path: 
         assert (tmp_path / file).read_bytes() == (small / file).read_bytes()
 
 
-def test_float16_halves_the_same_rows(small: Path, tmp_path: Path) -> None:
+def test_float16_rounds_the_same_features(small: Path, tmp_path: Path) -> None:
     write_dataset(tmp_path, **SMALL, dtype="float16")
     file = "train/video_validation_0000001.npy"
     half = np.load(tmp_path / file)
@@ -335,7 +335,7 @@ def test_small_sizes(tmp_path: Path, train: int, test: int, classes: int) -> Non
 # Folders and flags
 
 
-def test_a_complete_set_is_left_alone(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_complete_set_is_left_unchanged(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {file: os.stat(file).st_mtime_ns for file in small.rglob("*")}
     write_dataset(small, **SMALL)
     assert before == {file: os.stat(file).st_mtime_ns for file in small.rglob("*")}
@@ -349,7 +349,7 @@ def test_an_interrupted_or_damaged_set_is_written_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(synthetic, "draw_video", stop)
+        patch.setattr(writer, "draw_video", stop)
         with pytest.raises(KeyboardInterrupt):
             write_dataset(tmp_path, **SMALL)
     assert not (tmp_path / "gt.json").exists()
@@ -364,7 +364,7 @@ def test_folders_with_other_content_are_refused_and_kept(small: Path, tmp_path: 
     with pytest.raises(UserError, match=r"classes 3, now 2; seed 0, now 7"):
         write_dataset(small, **{**SMALL, "classes": 2, "seed": 7})
     (tmp_path / "gt.json").write_text("mine")
-    with pytest.raises(UserError, match=r"no synthetic data set .* new or empty"):
+    with pytest.raises(UserError, match=r"not a synthetic data set .* new or empty"):
         write_dataset(tmp_path)
     assert contents(tmp_path).keys() == {"gt.json"}
     with pytest.raises(UserError, match="new or empty"):
@@ -374,12 +374,12 @@ def test_folders_with_other_content_are_refused_and_kept(small: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--classes 21", "--classes is 21; it must lie in 1 to 20"),
+        ("--classes 21", "--classes is 21; it must lie between 1 and 20"),
         ("--classes 0", "--classes is 0"),
-        ("--train_videos 4", "--train_videos is 4; it must lie in 5 to 100000 (a video for each"),
+        ("--train_videos 4", "--train_videos is 4; it must lie between 5 and 100000 (at least one"),
         ("--test_videos -1", "--test_videos is -1"),
-        ("--mean_seconds nan", "--mean_seconds is nan; it must lie in 10 to 1000"),
-        ("--context 1.5", "--context is 1.5; it must lie in 0 to 1"),
+        ("--mean_seconds nan", "--mean_seconds is nan; it must lie between 10 and 1000"),
+        ("--context 1.5", "--context is 1.5; it must lie between 0 and 1"),
         ("--noise -1", "--noise is -1.0"),
         ("--seed -1", "--seed is -1"),
         ("--dtype float64", "argument --dtype: invalid choice: 'float64'"),
@@ -396,7 +396,7 @@ def test_a_wrong_flag_is_one_line_and_status_2(
     arguments = ["synthetic", "--output", str(tmp_path / "new"), *flags.split()]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as end:
-        synthetic.main()
+        command.main()
     assert end.value.code == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
     assert len(lines) == 1
@@ -409,5 +409,5 @@ def test_the_command_writes_what_its_flags_say(
 ) -> None:
     flags = [part for key, value in SMALL.items() for part in (f"--{key}", str(value))]
     monkeypatch.setattr(sys, "argv", ["synthetic", "--output", str(tmp_path), *flags])
-    synthetic.main()
+    command.main()
     assert contents(tmp_path) == contents(small)
