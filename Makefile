@@ -1,4 +1,4 @@
-# make demo: the main job on a built-in data set.  make test, make lint: what must pass.
+# make demo: both training stages on a synthetic data set. make lint, make test: the checks of a change.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -8,15 +8,16 @@ READY  := $(VENV)/ready
 .DEFAULT_GOAL := help
 .PHONY: help
 help:
-	@echo "make demo       writes a small data set, trains, evaluates (CPU or CUDA)"
-	@echo "make test       the tests; make test-slow: those that take minutes"
-	@echo "make lint       ruff format and check, mypy"
-	@echo "make clean      removes the environment $(VENV)"
+	@echo "make demo       write a small data set, train both stages, evaluate (CPU or CUDA)"
+	@echo "make test       run the tests; make test-slow: the ones that take minutes"
+	@echo "make lint       check format (ruff), style (ruff) and types (mypy)"
+	@echo "make clean      remove the environment $(VENV)"
+	@echo "Another Python: make PYTHON=python3.12 ..."
 
-# The environment: made once, again only when the lists of packages change.
+# The environment: created once, and updated when the lists of packages change.
 $(READY): requirements.txt tests/requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "Python 3.10 or newer is needed, found: $$($(PYTHON) --version); say make PYTHON=python3.11 ..."; exit 1; }
+	  { echo "Python 3.10 or newer is needed, found $$($(PYTHON) --version); run make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check \
 	  -r requirements.txt -r tests/requirements.txt -c constraints.txt
@@ -32,10 +33,10 @@ demo: $(READY)
 	$(RUN) --group ftcl --model_name ftcl --ftcl --checkpoint $(SAVE)/baseline/acmnet/THUMOS_latest.pth \
 	  --epochs 4 --without_wandb
 	$(RUN) --test --checkpoint $(SAVE)/ftcl/ftcl/THUMOS_latest.pth --report
-	@echo "mAP in percent on the test videos, of each stage: last epoch, and best epoch (chosen on these videos):"
-	@$(BIN)/python -m eval.summary ACM-Net=$(SAVE)/baseline/acmnet FTCL-Net=$(SAVE)/ftcl/ftcl
-	@echo "(how much of the difference is the contrasts and how much more training: docs/RESULTS.md)"
-	@echo "pictures of what was found: $(SAVE)/ftcl/ftcl/THUMOS_latest_report/report.html"
+	@echo "mAP in percent on the test videos for each stage, at the last epoch and at the best (chosen on these videos):"
+	@$(BIN)/python -m record.summary ACM-Net=$(SAVE)/baseline/acmnet FTCL-Net=$(SAVE)/ftcl/ftcl
+	@echo "(docs/RESULTS.md: how much of the gain is due to the contrastive losses and how much to longer training)"
+	@echo "report with figures: $(SAVE)/ftcl/ftcl/THUMOS_latest_report/report.html"
 
 test: $(READY)
 	$(BIN)/python -m pytest
