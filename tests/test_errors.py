@@ -1,4 +1,4 @@
-"""Every bad input ends with its message and exit status 2, and harms nothing."""
+"""Every bad input ends with its error message and exit status 2, and does no harm."""
 
 import html
 import io
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from config.class_names import THUMOS14
+from config.datasets import THUMOS14
 from dataset.layouts import read_dataset
 from eval.detection import command as detection_command
 from tests.bad_inputs.case import BASE, DETECTION
@@ -32,27 +32,27 @@ ADVICE = "a smaller --num_snippets"
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which everything is as it should be."""
+    """A folder with valid data and a finished run."""
     folder = tmp_path_factory.mktemp("good")
     make_good(folder)
     return folder
 
 
 @pytest.mark.parametrize("place", list(CASES), ids=": ".join)
-def test_each_mistake_has_its_message_and_harms_nothing(
+def test_each_mistake_has_its_message_and_does_no_harm(
     place: tuple[str, str], good: Path, tmp_path: Path
 ) -> None:
     message = message_of(CASES[place], good, tmp_path)
     assert general(message) == CELLS[place], "run python -m tests.bad_inputs > docs/ERRORS.md"
 
 
-def test_the_page_shows_these_mistakes_and_no_others() -> None:
+def test_the_page_lists_exactly_these_mistakes() -> None:
     assert len(CASES) >= 60
     assert page_of(CELLS) == PAGE, "run python -m tests.bad_inputs > docs/ERRORS.md"
     assert list(CELLS) == list(CASES)
 
 
-def test_a_name_that_is_markup_stays_text_in_the_report(
+def test_markup_in_a_name_is_escaped_in_the_report(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(good)
@@ -72,7 +72,7 @@ def test_a_name_that_is_markup_stays_text_in_the_report(
     assert evil in html.unescape(page)
 
 
-def test_what_the_terminal_cannot_show_is_no_error(
+def test_characters_that_the_terminal_cannot_show_are_not_an_error(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(good)
@@ -88,7 +88,7 @@ def test_what_the_terminal_cannot_show_is_no_error(
 
 
 def out_of_memory_above(most: int) -> tuple[Callable[[int], None], list[int]]:
-    """A step that runs out of CUDA memory with more than so many videos; the sizes it was given."""
+    """A step that runs out of CUDA memory with more than `most` videos, and the sizes it got."""
     tried: list[int] = []
 
     def step(batch_size: int) -> None:
@@ -108,7 +108,7 @@ def out_of_memory_above(most: int) -> tuple[Callable[[int], None], list[int]]:
         (0, "not even --batch_size 1 fits"),
     ],
 )
-def test_out_of_cuda_memory_says_which_batch_size_fits(fits: int, advice: str) -> None:
+def test_out_of_cuda_memory_reports_a_batch_size_that_fits(fits: int, advice: str) -> None:
     step, tried = out_of_memory_above(fits)
     with pytest.raises(UserError) as raised, explain_out_of_memory(CPU, ADVICE, 64, step):
         step(64)
@@ -116,7 +116,7 @@ def test_out_of_cuda_memory_says_which_batch_size_fits(fits: int, advice: str) -
     assert len(tried) <= 7
 
 
-def test_the_memory_of_the_failed_step_is_free_when_others_are_tried() -> None:
+def test_the_memory_of_the_failed_step_is_freed_before_other_sizes_are_tried() -> None:
     held: list[weakref.ref[torch.Tensor]] = []
 
     def step(batch_size: int) -> None:
@@ -131,12 +131,12 @@ def test_the_memory_of_the_failed_step_is_free_when_others_are_tried() -> None:
     assert len(held) == 4
 
 
-def test_out_of_memory_elsewhere_says_so_and_other_errors_pass() -> None:
+def test_out_of_memory_elsewhere_is_reported_and_other_errors_propagate() -> None:
     step, tried = out_of_memory_above(0)
     refused = pytest.raises(UserError, match=r"out of memory on CPU.*tried to allocate")
     with refused, explain_out_of_memory(CPU, ADVICE, 8, step):
         torch.empty(10**15)
-    assert not tried  # the system may kill the process where torch does not refuse
+    assert not tried  # the system may kill the process instead of refusing memory
     with (
         pytest.raises(UserError, match=r"out of memory.*Unable to allocate"),
         explain_out_of_memory(CPU, ADVICE),
@@ -146,7 +146,7 @@ def test_out_of_memory_elsewhere_says_so_and_other_errors_pass() -> None:
         raise RuntimeError("another")
 
 
-def test_a_header_that_asks_for_gigabytes_takes_no_memory(good: Path, tmp_path: Path) -> None:
+def test_a_header_that_claims_gigabytes_takes_no_memory(good: Path, tmp_path: Path) -> None:
     shutil.copytree(good / "data", tmp_path / "data")
     path = tmp_path / "data" / "test" / "video_test_0000000.npy"
     with path.open("wb") as file:
@@ -156,6 +156,8 @@ def test_a_header_that_asks_for_gigabytes_takes_no_memory(good: Path, tmp_path: 
         )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match=r"is not a complete \.npy array"):
-        read_dataset(tmp_path / "data", THUMOS14, ["test"], snippet_seconds=0.64)
-    half_a_gigabyte = 500_000_000 if sys.platform == "darwin" else 500_000  # bytes there, else KB
+        read_dataset(tmp_path / "data", THUMOS14.classes, ["test"], snippet_seconds=0.64)
+    half_a_gigabyte = (
+        500_000_000 if sys.platform == "darwin" else 500_000
+    )  # in bytes on macOS, in KB elsewhere
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + half_a_gigabyte

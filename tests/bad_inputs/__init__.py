@@ -1,4 +1,4 @@
-"""Bad inputs, each with the message that the program has for it.
+"""Bad inputs, each with the error message of the program.
 
 python -m tests.bad_inputs > docs/ERRORS.md
 """

@@ -1,4 +1,4 @@
-"""Makes every mistake and prints docs/ERRORS.md."""
+"""Tries every bad input and prints docs/ERRORS.md."""
 
 import tempfile
 from pathlib import Path

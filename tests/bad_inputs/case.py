@@ -1,4 +1,4 @@
-"""What a bad input is, and where it is tried."""
+"""Definition of a bad input, and the functions that create one."""
 
 import json
 import shlex
@@ -20,21 +20,21 @@ RESUME = "--save_dir done --resume"
 
 @dataclass(frozen=True)
 class BadInput:
-    """One mistake, tried in a folder that has a good run of everything.
+    """One mistake, tried in a folder in which everything else is valid.
 
-    In the folder are the data directory `data`, a finished run `done`, its checkpoint `good.pth`
-    and predictions `pred.json`.
+    The folder contains the data directory `data`, the directory `done` of a finished run, its
+    checkpoint `good.pth` and its predictions `pred.json`.
 
     Attributes:
-        what: what is wrong, for the page.
-        flags: of the command line, after those of `BASE`.
-        spoil: makes the mistake in the files; runs in the folder.
-        around: makes it in the machine, for as long as the program runs.
-        program: which one is run.
-        leaves: files that are written before the mistake can be noticed, and stay, whole.
+        mistake: Description of the mistake, for the page.
+        flags: Flags of the command line, after those of `BASE`.
+        spoil: Makes the mistake in the files; called in the folder.
+        around: Context that makes the mistake in the machine while the program runs.
+        program: Program to run.
+        leaves: Files written before the mistake can be noticed; they remain, complete.
     """
 
-    what: str
+    mistake: str
     flags: str = ""
     spoil: Callable[[], object] = lambda: None
     around: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -43,18 +43,18 @@ class BadInput:
 
     @property
     def arguments(self) -> list[str]:
-        """The words of the command line."""
+        """The arguments of the command line."""
         return [*BASE[self.program].split(), *shlex.split(self.flags)]
 
 
 def put(path: str, content: str | bytes = "") -> Callable[[], object]:
-    """Puts other content into a file."""
+    """Replaces the content of a file."""
     data = content.encode() if isinstance(content, str) else content
     return lambda: Path(path).write_bytes(data)
 
 
 def cut(path: str, count: int) -> Callable[[], object]:
-    """Cuts bytes off the end of a file."""
+    """Removes bytes from the end of a file."""
     return lambda: Path(path).write_bytes(Path(path).read_bytes()[:-count])
 
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from tests.bad_inputs.case import DETECTION, RESUME, TEST, BadInput
 
-Scoring = partial(BadInput, program=DETECTION)
+Evaluated = partial(BadInput, program=DETECTION)
 
 TRAINING = [
     BadInput("`--epoch 3`, a flag that does not exist", "--epoch 3"),
@@ -25,31 +25,33 @@ TRAINING = [
     BadInput("`--objective mine`", "--objective mine"),
     BadInput("`--device tpu`", "--device tpu"),
     BadInput("`--precision fp16`", "--precision fp16"),
-    BadInput("`--group a/b`, which would leave its folder", "--group a/b"),
-    BadInput("`--model_name ..`, likewise", "--model_name .."),
+    BadInput("`--group a/b`, which is a path", "--group a/b"),
+    BadInput("`--model_name ..`, which is a path", "--model_name .."),
     BadInput("`--start_epoch 5 --epochs 5`", "--start_epoch 5 --epochs 5"),
     BadInput("`--test` without a checkpoint", "--test"),
     BadInput("`--report` while training", "--report"),
     BadInput("`--seeds 1 1`", "--seeds 1 1"),
     BadInput("`--seeds 1 2 --test`", TEST + " --seeds 1 2"),
-    BadInput("`--checkpoint` in the folder of the run itself", "--checkpoint run/THUMOS_best.pth"),
+    BadInput(
+        "`--checkpoint` in the directory of the run itself", "--checkpoint run/THUMOS_best.pth"
+    ),
     BadInput("`--test --resume`", TEST + " --resume"),
-    BadInput("`--resume` in a folder without a run", "--resume"),
+    BadInput("`--resume` in a directory without a run", "--resume"),
     BadInput("`--resume` with other settings", RESUME + " --lr 0.5"),
-    BadInput("`--lr 1e30`: the training diverges", "--lr 1e30", leaves=("run/config.json",)),
+    BadInput("`--lr 1e30`, with which training diverges", "--lr 1e30", leaves=("run/config.json",)),
 ]
 
-SCORING = [
-    Scoring("`--ap coco`", "--ap coco"),
-    Scoring("`--error_tiou high`", "--error_tiou high"),
-    Scoring("`--tiou high`", "--tiou high"),
-    Scoring("`--tiou 0.9:0.1:0.1`, a range that goes down", "--tiou 0.9:0.1:0.1"),
-    Scoring("`--error_tiou 0.1`, not above `--background_tiou`", "--error_tiou 0.1"),
-    Scoring("`--length_edges 5 5`", "--length_edges 5 5"),
-    Scoring("`--length_edges nan`", "--length_edges nan"),
-    Scoring("`--subset val`, which the annotations do not have", "--subset val"),
-    Scoring("`--classes Surfing`, likewise", "--classes Surfing"),
-    Scoring("`--videos nowhere.txt`", "--videos nowhere.txt"),
-    Scoring("`--csv data`, a folder", "--csv data"),
-    Scoring("`--json /dev/null`, a device", "--json /dev/null"),
+EVALUATION = [
+    Evaluated("`--ap coco`", "--ap coco"),
+    Evaluated("`--error_tiou high`", "--error_tiou high"),
+    Evaluated("`--tiou high`", "--tiou high"),
+    Evaluated("`--tiou 0.9:0.1:0.1`, a descending range", "--tiou 0.9:0.1:0.1"),
+    Evaluated("`--error_tiou 0.1`, which is not above `--background_tiou`", "--error_tiou 0.1"),
+    Evaluated("`--length_edges 5 5`", "--length_edges 5 5"),
+    Evaluated("`--length_edges nan`", "--length_edges nan"),
+    Evaluated("`--subset val`, which is not in the annotations", "--subset val"),
+    Evaluated("`--classes Surfing`, which is not in the annotations", "--classes Surfing"),
+    Evaluated("`--videos nowhere.txt`, which does not exist", "--videos nowhere.txt"),
+    Evaluated("`--csv data`, a folder", "--csv data"),
+    Evaluated("`--json /dev/null`, a device", "--json /dev/null"),
 ]

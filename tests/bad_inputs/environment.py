@@ -1,4 +1,4 @@
-"""Trouble with the machine: folders that cannot be written, a full disk, devices."""
+"""Problems of the machine: folders that cannot be written, a full disk, devices."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,17 +13,17 @@ from tests.disks import read_only, small_files
 
 LONG = "a" * 300
 BEGUN = ("run/config.json", "run/metrics.jsonl")
-Scored = partial(BadInput, program=DETECTION)
+Evaluated = partial(BadInput, program=DETECTION)
 
 
 def gpus(count: int) -> AbstractContextManager[object]:
-    """A machine with so many CUDA devices."""
+    """Simulates a machine with this number of CUDA devices."""
     return patch.multiple(torch.cuda, is_available=lambda: count > 0, device_count=lambda: count)
 
 
 @contextmanager
 def cuda_memory_for(most: int) -> Iterator[None]:
-    """A training step that runs out of CUDA memory with more than so many videos."""
+    """Simulates training steps that run out of CUDA memory with more than `most` videos."""
 
     def step(net: object, criterion: object, weights: object, batches: Any, *more: object) -> None:
         if any(len(batch.videos) > most for batch in batches):
@@ -35,21 +35,27 @@ def cuda_memory_for(most: int) -> Iterator[None]:
 
 FOLDERS = [
     BadInput("training into a read-only folder", around=lambda: read_only("run")),
-    BadInput("a file where the folder of the run should be", "--save_dir good.pth"),
-    BadInput("a file among its parents", "--save_dir good.pth/run"),
-    BadInput("a name longer than the system allows", f"--save_dir {LONG}"),
-    BadInput("likewise for the data", f"--data_dir {LONG}"),
-    BadInput("a folder in place of the predictions", TEST, folder_instead("good_predictions.json")),
-    Scored("`--csv` into a read-only folder", "--csv run/a.csv", around=lambda: read_only("run")),
+    BadInput("a file with the name of the run directory", "--save_dir good.pth"),
+    BadInput("a file among the parents of the run directory", "--save_dir good.pth/run"),
+    BadInput("a run directory whose name is too long for the system", f"--save_dir {LONG}"),
+    BadInput("a data directory whose name is too long for the system", f"--data_dir {LONG}"),
+    BadInput(
+        "a folder with the name of the prediction file",
+        TEST,
+        folder_instead("good_predictions.json"),
+    ),
+    Evaluated(
+        "`--csv` into a read-only folder", "--csv run/a.csv", around=lambda: read_only("run")
+    ),
 ]
 
 DISK = [
-    BadInput("full when the run begins", around=lambda: small_files(100)),
+    BadInput("full when the run starts", around=lambda: small_files(100)),
     BadInput(
         "full when the first checkpoint is written", around=lambda: small_files(5000), leaves=BEGUN
     ),
     BadInput(
-        "full when a larger one is written",
+        "full when a larger checkpoint is written",
         around=lambda: small_files(20_000),
         leaves=(*BEGUN, "run/THUMOS_best.pth"),
     ),
@@ -60,7 +66,7 @@ DISK = [
         around=lambda: small_files(20_000),
         leaves=("good_predictions.json",),
     ),
-    Scored("full when `--json` is written", "--json a.json", around=lambda: small_files(100)),
+    Evaluated("full when `--json` is written", "--json a.json", around=lambda: small_files(100)),
 ]
 
 DEVICES = [
@@ -71,7 +77,7 @@ DEVICES = [
         leaves=("run/config.json",),
     ),
     BadInput("`--device cuda` without CUDA", "--device cuda", around=lambda: gpus(0)),
-    BadInput("`--gpu 7` of 2", "--device cuda --gpu 7", around=lambda: gpus(2)),
+    BadInput("`--gpu 7` with 2 devices", "--device cuda --gpu 7", around=lambda: gpus(2)),
     BadInput("`--gpu first`", "--gpu first"),
     BadInput("`--precision tf32` on the CPU", "--precision tf32"),
 ]

@@ -18,11 +18,11 @@ NAME = "video_test_0000000"
 
 Tested = partial(BadInput, flags=TEST)
 Resumed = partial(BadInput, flags=RESUME)
-Scored = partial(BadInput, program=DETECTION)
+Evaluated = partial(BadInput, program=DETECTION)
 
 
 class Payload:
-    """Unpickling an object of this class makes a folder, in stead of doing harm."""
+    """Unpickling an object of this class creates a folder, as a harmless example of code."""
 
     def __reduce__(self) -> Any:
         return os.mkdir, ("harm",)
@@ -40,7 +40,7 @@ def checkpoint(path: str, change: Callable[[dict[str, Any]], object]) -> Callabl
 
 
 def weight(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
-    """Changes one weight of the checkpoint to be tested."""
+    """Changes one weight of the tested checkpoint."""
 
     def apply(content: dict[str, Any]) -> None:
         weights = content["model_state_dict"]
@@ -50,7 +50,7 @@ def weight(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], objec
 
 
 def settings(**values: Any) -> Callable[[], object]:
-    """Changes settings in the checkpoint to be tested."""
+    """Changes settings in the tested checkpoint."""
     return checkpoint(GOOD, lambda content: content["config"].update(values))
 
 
@@ -68,7 +68,7 @@ def without_optimizer() -> None:
 
 
 def other_optimizer() -> None:
-    """The optimizer's averages of the gradient get another shape."""
+    """Changes the shape of the optimizer's gradient averages."""
 
     def change(content: dict[str, Any]) -> None:
         for values in content["optimizer"]["state"].values():
@@ -83,7 +83,7 @@ def other_features() -> None:
 
 
 def detection(**values: Any) -> Callable[[], object]:
-    """Changes the first detection of a prediction file; `...` drops a key."""
+    """Changes the first detection of a prediction file; `...` deletes a key."""
 
     def apply(content: dict[str, Any]) -> None:
         first = content["results"][NAME][0] | values
@@ -93,57 +93,59 @@ def detection(**values: Any) -> Callable[[], object]:
 
 
 def results(value: Any) -> Callable[[], object]:
-    """Puts other results into a prediction file."""
+    """Replaces the results of a prediction file."""
     return edit(PREDICTIONS, lambda content: content.update(results=value))
 
 
 CHECKPOINTS = [
-    BadInput("no such file", "--test --checkpoint none.pth"),
+    BadInput("missing", "--test --checkpoint none.pth"),
     BadInput("a folder", "--test --checkpoint data"),
     Tested("empty", spoil=put(GOOD)),
-    Tested("cut off", spoil=cut(GOOD, 500)),
-    Tested("text", spoil=put(GOOD, "no checkpoint at all")),
-    Tested("a pickle that would run code", spoil=payload),
-    Tested("the same in the old form", spoil=put(GOOD, pickle.dumps(Payload()))),
-    Tested("another form", spoil=lambda: torch.save({"state": 1}, GOOD)),
-    Tested("of another network, or of other features", spoil=weight(lambda w: w[:2])),
+    Tested("truncated", spoil=cut(GOOD, 500)),
+    Tested("a text file", spoil=put(GOOD, "not a checkpoint")),
+    Tested("Python objects whose loading could execute code", spoil=payload),
+    Tested("the same in the legacy format", spoil=put(GOOD, pickle.dumps(Payload()))),
+    Tested("another structure", spoil=lambda: torch.save({"state": 1}, GOOD)),
+    Tested("of another network or for other features", spoil=weight(lambda w: w[:2])),
     Tested("a weight under another name", spoil=checkpoint(GOOD, rename)),
-    Tested("integers for weights", spoil=weight(lambda w: w.long())),
-    Tested("NaN for a weight", spoil=weight(lambda w: w * torch.nan)),
+    Tested("integer weights", spoil=weight(lambda w: w.long())),
+    Tested("NaN as a weight", spoil=weight(lambda w: w * torch.nan)),
     Tested("settings out of range", spoil=settings(upsampling=0)),
-    Tested("settings of another kind", spoil=settings(cas_thresholds="high")),
-    Tested("a data set of another kind", spoil=settings(dataset=[])),
-    Tested("no settings in their place", spoil=checkpoint(GOOD, lambda c: c.update(config=3))),
-    Resumed("`--resume` from one for evaluation only", spoil=without_optimizer),
-    Resumed("`--resume` from one that is cut off", spoil=cut(LATEST, 500)),
-    Resumed("`--resume` with an optimizer of another network", spoil=other_optimizer),
+    Tested("a setting of the wrong type", spoil=settings(cas_thresholds="high")),
+    Tested("a data set that is not a name", spoil=settings(dataset=[])),
+    Tested(
+        "a number instead of the settings", spoil=checkpoint(GOOD, lambda c: c.update(config=3))
+    ),
+    Resumed("`--resume` from a checkpoint for evaluation only", spoil=without_optimizer),
+    Resumed("`--resume` from a truncated checkpoint", spoil=cut(LATEST, 500)),
+    Resumed("`--resume` with the optimizer state of another network", spoil=other_optimizer),
     Resumed("`--resume` after a change of the features", spoil=other_features),
 ]
 
 PREDICTION_FILES = [
-    Scored("no such file", "--predictions none.json"),
-    Scored("a folder", "--predictions data"),
-    Scored("empty", spoil=put(PREDICTIONS)),
-    Scored("cut off", spoil=cut(PREDICTIONS, 30)),
-    Scored("not UTF-8", spoil=put(PREDICTIONS, b"\xff\xfe")),
-    Scored("nested without end", spoil=put(PREDICTIONS, "[" * 100_000)),
-    Scored("a number of 5,000 digits", spoil=put(PREDICTIONS, "9" * 5000)),
-    Scored("another form", spoil=put(PREDICTIONS, '{"database": {}}')),
-    Scored("detections of a video that are no list", spoil=results({NAME: {}})),
-    Scored("a detection that is no object", spoil=results({NAME: [5]})),
-    Scored("a video name that is not Unicode", spoil=results({"\ud800": []})),
-    Scored("no video of the annotations", spoil=results({"another": []})),
-    Scored("no label", spoil=detection(label=...)),
-    Scored("no score", spoil=detection(score=...)),
-    Scored("no segment", spoil=detection(segment=...)),
-    Scored("a label that is a number", spoil=detection(label=5)),
-    Scored("a label with control characters", spoil=detection(label="a\x1b[2J")),
-    Scored("a segment of one time", spoil=detection(segment=[1])),
-    Scored("a time that is a word", spoil=detection(segment=[1, "2"])),
-    Scored("a segment before the start of the video", spoil=detection(segment=[-1, 2])),
-    Scored("a segment that ends before it starts", spoil=detection(segment=[3, 2])),
-    Scored("NaN as a time", spoil=detection(segment=[1, math.nan])),
-    Scored("NaN as a score", spoil=detection(score=math.nan)),
-    Scored("a score beyond every number", spoil=detection(score=10**400)),
-    Scored("a score that is a word", spoil=detection(score="high")),
+    Evaluated("missing", "--predictions none.json"),
+    Evaluated("a folder", "--predictions data"),
+    Evaluated("empty", spoil=put(PREDICTIONS)),
+    Evaluated("truncated", spoil=cut(PREDICTIONS, 30)),
+    Evaluated("not UTF-8", spoil=put(PREDICTIONS, b"\xff\xfe")),
+    Evaluated("nested too deeply", spoil=put(PREDICTIONS, "[" * 100_000)),
+    Evaluated("a number with 5,000 digits", spoil=put(PREDICTIONS, "9" * 5000)),
+    Evaluated("another structure", spoil=put(PREDICTIONS, '{"database": {}}')),
+    Evaluated("detections that are not a list", spoil=results({NAME: {}})),
+    Evaluated("a detection that is not an object", spoil=results({NAME: [5]})),
+    Evaluated("a video name that is not valid Unicode", spoil=results({"\ud800": []})),
+    Evaluated("no video in common with the annotations", spoil=results({"another": []})),
+    Evaluated("no label", spoil=detection(label=...)),
+    Evaluated("no score", spoil=detection(score=...)),
+    Evaluated("no segment", spoil=detection(segment=...)),
+    Evaluated("a label that is a number", spoil=detection(label=5)),
+    Evaluated("a label with control characters", spoil=detection(label="a\x1b[2J")),
+    Evaluated("a segment with one time", spoil=detection(segment=[1])),
+    Evaluated("a time that is a string", spoil=detection(segment=[1, "2"])),
+    Evaluated("a segment before the start of the video", spoil=detection(segment=[-1, 2])),
+    Evaluated("a segment that ends before it starts", spoil=detection(segment=[3, 2])),
+    Evaluated("NaN as a time", spoil=detection(segment=[1, math.nan])),
+    Evaluated("NaN as a score", spoil=detection(score=math.nan)),
+    Evaluated("a score too large for a number", spoil=detection(score=10**400)),
+    Evaluated("a score that is a string", spoil=detection(score="high")),
 ]

@@ -1,4 +1,4 @@
-"""Tries a bad input: what is printed, and which files change."""
+"""Tries a bad input: checks what is printed and which files change."""
 
 import io
 import json
@@ -20,7 +20,7 @@ PROGRAMS = {MAIN: main_thu.main, DETECTION: detection_command.main}
 
 
 def make_good(folder: Path) -> None:
-    """Fills a folder with what `BadInput` says is there."""
+    """Creates the valid files listed in the docstring of `BadInput`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make_data(Path("data"))
@@ -31,10 +31,15 @@ def make_good(folder: Path) -> None:
 
 
 def message_of(case: BadInput, good: Path, folder: Path) -> str:
-    """Makes the mistake in a copy of the good folder; checks that the program ends as it should.
+    """Makes the mistake in a copy of the valid folder and checks how the program ends.
+
+    Args:
+        case: Mistake to try.
+        good: Folder made by `make_good`.
+        folder: Folder to copy it to.
 
     Returns:
-        What is printed after "<program>: error: ".
+        The error message, without "<program>: error: ".
     """
     shutil.copytree(good, folder, dirs_exist_ok=True)
     printed, head = io.StringIO(), f"{case.program}: error: "
@@ -52,7 +57,7 @@ def message_of(case: BadInput, good: Path, folder: Path) -> str:
             PROGRAMS[case.program]()
         after = _files()
         for path in case.leaves:
-            _assert_whole(Path(path))
+            _assert_complete(Path(path))
     assert end.value.code == 2, printed.getvalue()
     assert "Traceback" not in printed.getvalue()
     assert head in printed.getvalue(), printed.getvalue()
@@ -64,12 +69,12 @@ def message_of(case: BadInput, good: Path, folder: Path) -> str:
 
 
 def _files() -> dict[str, bytes]:
-    """Every file below the working directory."""
+    """Content of every file in the working directory and below, by path."""
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
-def _assert_whole(path: Path) -> None:
-    """A file that was left is a checkpoint that loads, or JSON, a value a file or a line."""
+def _assert_complete(path: Path) -> None:
+    """Checks that a file is a valid checkpoint, JSON or JSON lines."""
     if path.suffix == ".pth":
         read_checkpoint(path)
         return
