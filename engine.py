@@ -1,4 +1,4 @@
-"""The only two loops over data: one training epoch, and prediction.
+"""The only two loops over data: a training epoch, and prediction.
 
 Letters: B videos of a batch, T snippets, D feature channels, C action classes.
 """
@@ -7,50 +7,51 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from dataset.batches import Batch
 from dataset.layouts import Split
 from dataset.sampling import uniform_rows
 from eval.scores import VideoScores
-from models.acmnet import INSTANCE, ACMNet
-from models.criteria import Criterion, Terms
-from models.losses import weighted_sum
+from models.criteria import Criterion
+from models.terms import Terms, weighted_sum
 from utils.device import Device
 from utils.distributed import ALONE, Processes
 from utils.errors import UserError
 
-MOST_SKIPPED_IN_A_ROW = 10
+MAX_SKIPPED_IN_A_ROW = 10
 TOTAL, GRADIENT = "total", "gradient"
 
 
 @dataclass
 class EpochReport:
-    """What happened in an epoch.
+    """Means of an epoch.
 
     Attributes:
-        losses: mean of every unweighted term over the steps that counted, and of `total`.
-        watched: likewise, of what is not minimised.
-        skipped: steps left out because a term was not finite, by the name of the term.
+        losses: Mean of every unweighted loss over the steps that counted, and of `total`, their
+            weighted sum.
+        logged: Likewise, of the values that are only logged.
+        skipped: Steps that were skipped because a loss was not finite, by the name of the loss.
     """
 
     losses: dict[str, float]
-    watched: dict[str, float] = field(default_factory=dict)
+    logged: dict[str, float] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
 
     def metrics(self, weights: Mapping[str, float]) -> dict[str, float]:
-        """Every number by the name it has in logs, losses as they are and weighted."""
+        """Every number by its name in the logs; losses both unweighted and weighted."""
+        weights = {**weights, TOTAL: 1.0}
         return {
             **{f"loss/{name}": value for name, value in self.losses.items()},
-            **{f"weighted/{n}": weights.get(n, 1.0) * value for n, value in self.losses.items()},
-            **self.watched,
+            **{f"weighted/{name}": weights[name] * v for name, v in self.losses.items()},
+            **self.logged,
             **{f"skipped steps/{name}": count for name, count in self.skipped.items()},
         }
 
 
 def train_one_epoch(
-    net: ACMNet,
+    net: nn.Module,
     criterion: Criterion,
     weights: Mapping[str, float],
     batches: Iterable[Batch],
@@ -62,26 +63,27 @@ def train_one_epoch(
 ) -> EpochReport:
     """Trains on every batch once.
 
-    A step with a loss or gradient that is not finite changes nothing; after ten in a row no step
-    changes anything any more. Both happen on the device: the host reads it once, at the end.
+    A step with a loss or a gradient that is not finite changes nothing; after ten in a row no
+    further step changes anything. Both are decided on the device: the host reads it once, at the
+    end.
 
-    Of every batch each process takes its share; what it finds is added to what the others found.
-    The gradients are added after the backward pass, not during it as DistributedDataParallel does:
-    that of the convolution, which is most of them, is the last to be known anyway.
+    Each process computes the losses of its shard of a batch; the losses and gradients of all
+    shards add up to those of the batch. The gradients are summed after the backward pass, not
+    during it as in DistributedDataParallel (docs/DISTRIBUTED.md has the measurement).
 
     Args:
-        net: is trained.
-        criterion: gives the unweighted terms of the loss.
-        weights: of the terms in the total; 1 where none is given.
-        batches: of one epoch, on the device.
-        split: the training split, on the device.
-        optimizer: a fused Adam, which skips a step on the device.
-        device: where everything is.
-        after_step: is called once a step, for a progress bar.
-        processes: all have the same network, optimizer and batches.
+        net: Network in training.
+        criterion: Network output and labels to unweighted losses.
+        weights: Weight of every loss in the total.
+        batches: Batches of one epoch, on the device.
+        split: Training split, on the device.
+        optimizer: A fused Adam, which can skip a step on the device.
+        device: Device of the network and the data.
+        after_step: Called after every step, for a progress bar.
+        processes: All have the same network, optimizer and batches.
 
     Raises:
-        UserError: after ten skipped steps in a row, naming the terms that were not finite.
+        UserError: After ten skipped steps in a row, naming the losses that were not finite.
     """
     net.train()
     tally = _Tally(device.device)
@@ -90,7 +92,8 @@ def train_one_epoch(
         features = split.features.gather(own.videos, own.rows)  # (B, T, D)
         labels, batch_labels = split.labels[own.videos], split.labels[batch.videos]
         with device.autocast():
-            terms = criterion(net, features, labels, own.rows, batch_labels)
+            output = net(features)
+            terms = criterion(output, labels, own.rows, batch_labels)
         total = weighted_sum(terms.losses, weights)
         optimizer.zero_grad()
         (total * own.weight).backward()
@@ -98,7 +101,7 @@ def train_one_epoch(
         gradient = torch.stack([g.sum() for g in gradients]).sum()
         found = tally.stacked(terms, total, gradient) * own.weight
         processes.all_reduce([*gradients, found])
-        # Fused Adam leaves out the step on the device where this is 1.
+        # Fused Adam skips the step on the device if this is 1.
         optimizer.found_inf = tally.add(found)  # type: ignore[attr-defined]
         optimizer.step()
         after_step()
@@ -106,28 +109,28 @@ def train_one_epoch(
 
 
 class _Tally:
-    """Sums of the terms and counts of what was not finite, kept on the device."""
+    """Sums of the losses and counts of those that were not finite, kept on the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.losses: list[str] = []
-        self.watched: list[str] = []
+        self.logged: list[str] = []
         self.sums = torch.zeros((), device=device)
         self.not_finite = torch.zeros((), device=device)
         self.steps = torch.zeros((), device=device)
         self.streak = torch.zeros((), device=device)
 
     def stacked(self, terms: Terms, total: Tensor, gradient: Tensor) -> Tensor:
-        """The numbers of a step as one tensor (K,), what is only watched last."""
-        self.losses, self.watched = [*terms.losses, TOTAL, GRADIENT], list(terms.watched)
-        minimised = torch.stack([*terms.losses.values(), total, gradient])
-        watched = [value.to(minimised) for value in terms.watched.values()]
-        values = torch.cat([minimised, torch.stack(watched)]) if watched else minimised
+        """The numbers of a step as one tensor (K,), those that are only logged last."""
+        self.losses, self.logged = [*terms.losses, TOTAL, GRADIENT], list(terms.logged)
+        losses = torch.stack([*terms.losses.values(), total, gradient])
+        logged = [value.to(losses) for value in terms.logged.values()]
+        values = torch.cat([losses, torch.stack(logged)]) if logged else losses
         return values.detach().float()
 
     def add(self, values: Tensor) -> Tensor:
-        """Counts a step in; returns 1 (a float scalar) if it must be skipped, else 0."""
+        """Adds a step; returns 1 (a float scalar) if it must be skipped, else 0."""
         finite = values[: len(self.losses)].isfinite()
-        skip = (~finite.all()) | (self.streak >= MOST_SKIPPED_IN_A_ROW)
+        skip = (~finite.all()) | (self.streak >= MAX_SKIPPED_IN_A_ROW)
         self.sums = self.sums + torch.where(skip, 0.0, values)
         self.not_finite = self.not_finite + ~finite
         self.steps += ~skip
@@ -135,29 +138,30 @@ class _Tally:
         return skip.float()
 
     def report(self) -> EpochReport:
-        """The one moment at which the host waits for the device."""
+        """The means of the epoch; the only moment at which the host waits for the device."""
         if not self.losses:
             return EpochReport({})
         means = (self.sums / self.steps.clamp(min=1)).tolist()
-        mean = dict(zip([*self.losses, *self.watched], means, strict=True))
+        mean = dict(zip([*self.losses, *self.logged], means, strict=True))
         counts = zip(self.losses, self.not_finite.int().tolist(), strict=True)
         bad = {name: count for name, count in counts if count}
-        # A bad term spoils the total and the gradient; these are named only if nothing else is.
+        # One loss that is not finite spoils the total and the gradient, so these are named only if
+        # no single loss can be.
         culprits = {n: c for n, c in bad.items() if n not in (TOTAL, GRADIENT)} or bad
-        if self.streak.item() >= MOST_SKIPPED_IN_A_ROW:
+        if self.streak.item() >= MAX_SKIPPED_IN_A_ROW:
             named = ", ".join(f"{name!r} ({count} times)" for name, count in culprits.items())
             raise UserError(
-                f"{MOST_SKIPPED_IN_A_ROW} steps in a row had a loss that is not finite; "
-                f"the terms: {named}. Lower --lr or the weight of that term, and look at the "
-                "features; the last checkpoint is intact"
+                f"{MAX_SKIPPED_IN_A_ROW} steps in a row had a loss that is not finite: {named}. "
+                "Lower --lr or the weight of that loss, and check the features; the last "
+                "checkpoint is intact"
             )
         losses = {name: mean[name] for name in self.losses if name != GRADIENT}
-        return EpochReport(losses, {name: mean[name] for name in self.watched}, culprits)
+        return EpochReport(losses, {name: mean[name] for name in self.logged}, culprits)
 
 
 @torch.inference_mode()
 def predict(
-    net: ACMNet,
+    net: nn.Module,
     split: Split,
     num_snippets: int,
     device: Device,
@@ -165,28 +169,28 @@ def predict(
     batch_snippets: int = 6000,
     processes: Processes = ALONE,
 ) -> list[VideoScores]:
-    """Scores every video of a split, videos of similar length together.
+    """Scores every video of a split, in batches of videos of similar length.
 
-    The groups of videos are those of one process, so the scores have the same bits.
+    The batches do not depend on the number of processes, so neither do the bits of the scores.
 
     Args:
-        net: is put into evaluation mode.
-        split: on the device.
-        num_snippets: the most snippets used of a video, evenly spaced.
-        device: where everything is.
-        after_videos: is called with the number of videos just done, for a progress bar.
-        batch_snippets: the most snippets in a batch, padding included; bounds the memory.
-        processes: each scores its share.
+        net: Network, put into evaluation mode.
+        split: Split on the device.
+        num_snippets: Maximum number of snippets of a video, evenly spaced.
+        device: Device of the network and the data.
+        after_videos: Called with the number of videos just scored, for a progress bar.
+        batch_snippets: Maximum number of snippets in a batch, including padding; bounds memory.
+        processes: Each scores some of the batches.
 
     Returns:
-        In the order of the split; empty in all processes but the main one.
+        Scores in the order of the split; empty in all processes but the main one.
     """
     net.eval()
     rows = [uniform_rows(length, num_snippets) for length in split.features.lengths.tolist()]
     groups = _similar_lengths([len(r) for r in rows], batch_snippets)
     own: dict[int, VideoScores] = {}
     for start in range(0, len(groups), processes.world_size):
-        at_once = groups[start : start + processes.world_size]  # one for each process
+        at_once = groups[start : start + processes.world_size]  # one per process
         if processes.rank < len(at_once):
             group = at_once[processes.rank]
             scored = _score(net, split, group, [rows[i] for i in group], device)
@@ -197,9 +201,9 @@ def predict(
 
 
 def _score(
-    net: ACMNet, split: Split, group: list[int], rows: list[Tensor], device: Device
+    net: nn.Module, split: Split, group: list[int], rows: list[Tensor], device: Device
 ) -> list[VideoScores]:
-    """Scores some videos of a split in one batch, of each these rows."""
+    """Scores some videos of a split, each at these rows of its feature file, in one batch."""
     lengths = torch.tensor([len(r) for r in rows])
     videos = torch.tensor(group).to(device.device)
     index = pad_sequence(rows, batch_first=True).to(device.device)
@@ -207,10 +211,8 @@ def _score(
     inside = torch.arange(index.shape[1]) < lengths[:, None]
     features *= inside.to(device.device)[..., None]
     with device.autocast():
-        output = net(features, lengths.to(device.device))
-    cas = output.branch_cas(INSTANCE).cpu().numpy()
-    attention = output.attention[..., INSTANCE].cpu().numpy()
-    class_scores = output.video_logits[:, INSTANCE].softmax(dim=-1).cpu().numpy()
+        scores = net(features, lengths.to(device.device)).video_scores()
+    cas, attention, class_scores = (tensor.cpu().numpy() for tensor in scores)
     return [
         VideoScores(
             split.videos[i].name,
@@ -224,7 +226,7 @@ def _score(
 
 
 def _similar_lengths(lengths: Sequence[int], most: int) -> list[list[int]]:
-    """Groups of indices, by falling length, each with at most `most` snippets when padded."""
+    """Groups of indices by falling length, each with at most `most` snippets including padding."""
     groups: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= most:

@@ -1,15 +1,11 @@
-"""What main_thu.py does when everything is read: a training run, and a test.
-
-Training goes epoch by epoch: train, evaluate, record; a test evaluates one checkpoint.
-"""
+"""An experiment from the flags to checkpoints, mAP and report: trains, or tests one checkpoint."""
 
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from build import (
     build_batches,
@@ -18,19 +14,72 @@ from build import (
     build_network,
     build_optimizer,
     loss_weights,
-    open_log,
-    resume_state,
     try_step,
-    warn_of_other_data,
 )
-from config.model_config import Config, settings_of
-from dataset.layouts import Dataset
+from config.model_config import Config, make_config, settings_of
+from dataset.layouts import Dataset, read_dataset
 from engine import predict, train_one_epoch
 from eval.detection.prediction_file import write_predictions
-from record.checkpoint import restore_training
-from utils.device import Device, explain_out_of_memory
-from utils.distributed import Processes
+from record.checkpoint import read_checkpoint, restore_training
+from record.resume import resume_state, warn_of_other_data
+from record.run_log import open_run_log
+from record.summary import as_text, spread, summary
+from utils.device import Device, choose_device, explain_out_of_memory
+from utils.distributed import Processes, all_processes
+from utils.progress import progress_bar
 from utils.seed import random_state, seed_everything
+
+SMALLER = "a smaller --num_snippets"  # what reduces the memory besides a smaller batch
+
+
+def main(flags: Mapping[str, Any], default_dataset: str) -> None:
+    """Trains or tests as the flags say, in as many processes as torchrun has started.
+
+    Args:
+        flags: Flags that were given, by name.
+        default_dataset: Data set if neither `--dataset` nor the tested checkpoint names one.
+    """
+    with all_processes() as processes:
+        run(flags, default_dataset, processes)
+
+
+def run(flags: Mapping[str, Any], default_dataset: str, processes: Processes) -> None:
+    """Reads checkpoints and data, then trains once per seed or tests."""
+    config = make_config(**{"dataset": default_dataset, **flags})
+    configs = config.per_seed()
+    checkpoints = [read_checkpoint(Path(c.checkpoint)) if c.checkpoint else {} for c in configs]
+    if config.test:  # with the settings of its training, unless a flag says otherwise
+        config = make_config(**{"dataset": default_dataset, **settings_of(checkpoints[0]), **flags})
+    gpu = str(processes.local_rank) if processes.world_size > 1 else config.gpu
+    device = choose_device(config.device, gpu, config.precision, config.deterministic)
+    print(f"computing on {device}, {processes}")
+    with explain_out_of_memory(device, SMALLER):
+        data = read_data(config, device, processes)
+        if config.test:
+            test(config, device, data, checkpoints[0], processes)
+            return
+        for each, checkpoint in zip(configs, checkpoints, strict=True):
+            train(each, device, data, checkpoint, processes)
+    if len(configs) > 1 and processes.is_main:
+        table = summary({f"seed {c.seed}": c.run_dir for c in configs})
+        print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")
+
+
+def read_data(config: Config, device: Device, processes: Processes) -> Dataset:
+    """The data directory, read once per node, with its tensors on the device."""
+    data = processes.once_per_node(
+        lambda: read_dataset(
+            Path(config.data_dir),
+            config.spec.classes,
+            ["test"] if config.test else ["train", "test"],
+            snippet_seconds=config.snippet_seconds,
+            workers=config.num_workers,
+            memory_budget=device.memory_budget(config.feature_memory),
+            row_type=device.storage_dtype,
+        )
+    ).to(device.device)
+    device.keep_freed_memory()
+    return data
 
 
 def train(
@@ -43,9 +92,9 @@ def train(
     """Trains for all epochs; evaluates, logs and saves after each."""
     generator = seed_everything(config.seed, processes.rank)
     net = build_network(config, data, checkpoint).to(device.device)
-    train_split, test_split = data.splits["train"], data.splits["test"]
-    batches = build_batches(config, train_split, generator, device.device)
-    criterion, weights = build_criterion(config), loss_weights(config)
+    split = data.splits["train"]
+    batches = build_batches(config, split, generator, device.device)
+    criterion, weights = build_criterion(config, net), loss_weights(config)
     optimizer = build_optimizer(config, net)
     evaluator = build_evaluator(config, data)
     done = config.start_epoch
@@ -54,26 +103,25 @@ def train(
         latest = config.run_dir / f"{config.dataset}_latest.pth"
         restore_training(state, latest, net, optimizer, generator, processes.rank)
         done = state["epoch"]
-    log = open_log(config, data, processes, state)
+    log = open_run_log(config, data, processes, state)
     processes.broadcast(list(net.state_dict().values()))
 
-    def with_batch_size(size: int) -> None:
-        share = -(-size // processes.world_size)
-        try_step(replace(config, batch_size=share), net, train_split, optimizer, device)
+    def try_batch_size(size: int) -> None:
+        per_process = -(-size // processes.world_size)
+        try_step(replace(config, batch_size=per_process), net, split, optimizer, device)
 
     epochs = range(done + 1, config.epochs + 1)
-    advice = "a smaller --num_snippets"
     evaluation = None
-    with log or nullcontext(), tqdm(total=len(epochs) * len(batches), unit="step") as bar:
+    with log or nullcontext(), progress_bar(len(epochs) * len(batches), "step") as bar:
         for epoch in epochs:
             began = time.perf_counter()
-            with explain_out_of_memory(device, advice, config.batch_size, with_batch_size):
+            with explain_out_of_memory(device, SMALLER, config.batch_size, try_batch_size):
                 report = train_one_epoch(
                     net,
                     criterion,
                     weights,
                     batches,
-                    train_split,
+                    split,
                     optimizer,
                     device,
                     bar.update,
@@ -83,7 +131,9 @@ def train(
             metrics = {**report.metrics(weights), "seconds/training": trained - began}
             evaluation = None
             if epoch >= config.start_test_epoch or epoch == config.epochs:
-                scores = predict(net, test_split, config.num_snippets, device, processes=processes)
+                scores = predict(
+                    net, data.splits["test"], config.num_snippets, device, processes=processes
+                )
                 if processes.is_main:
                     evaluation = evaluator(scores)
                     metrics |= evaluation.metrics()
@@ -93,13 +143,24 @@ def train(
                 log.end_epoch(
                     epoch,
                     metrics,
-                    evaluation.headline() if evaluation else None,
+                    evaluation.main_metric() if evaluation else None,
                     {"model_state_dict": net.state_dict(), "network": type(net).__name__},
                     {"optimizer": optimizer.state_dict(), "random": states},
+                    training_warnings(metrics),
                 )
             processes.barrier()
-    finished = f"the run is finished: {done} epochs are done; a larger --epochs goes on"
+    finished = f"the run has finished its {done} epochs; continue it with a larger --epochs"
     print(evaluation.text() if evaluation else finished)
+
+
+def training_warnings(metrics: Mapping[str, float]) -> list[str]:
+    """Warnings about the metrics of an epoch; the run log prints each of them once per run."""
+    if metrics.get("lcs match share") != 0:
+        return []
+    return [
+        "no two snippets were as similar as --thres requires, so the LCS loss has no effect; "
+        "lower --thres or train with --without_lcs"
+    ]
 
 
 def test(
@@ -109,35 +170,37 @@ def test(
     checkpoint: dict[str, Any],
     processes: Processes,
 ) -> None:
-    """Evaluates and writes the predictions beside the checkpoint or into `--save_dir`."""
+    """Evaluates a checkpoint; writes predictions and report beside it or into `--save_dir`."""
     warn_of_other_data(checkpoint, data)
     net = build_network(config, data, checkpoint).to(device.device)
     split = data.splits["test"]
-    with tqdm(total=len(split.videos), desc="scoring", unit="video") as bar:
+    with progress_bar(len(split.videos), "video", "scoring") as bar:
         scores = predict(net, split, config.num_snippets, device, bar.update, processes=processes)
     if not processes.is_main:
         return
     evaluator = build_evaluator(config, data)
     evaluation = evaluator(scores)
     file = Path(config.checkpoint)
-    folder = Path(config.save_dir or file.parent)
-    path = folder / f"{file.stem}_predictions.json"
-    write_predictions(path, evaluation.detections)
-    print(f"{evaluation.text()}\npredictions: {path}")
+    directory = Path(config.save_dir or file.parent)
+    predictions = directory / f"{file.stem}_predictions.json"
+    write_predictions(predictions, evaluation.detections)
+    print(f"{evaluation.text()}\npredictions: {predictions}")
     if config.report:
         from eval.report.page import write_report  # matplotlib takes its time, and few runs draw
 
         page = write_report(
-            folder / f"{file.stem}_report",
+            directory / f"{file.stem}_report",
             evaluation,
             scores,
             evaluator.truth,
             title=str(file),
-            # of the training, but for those that the evaluation went by
+            # those of the training, except for those that the evaluation used
             settings={
                 **{n: v for n, v in checkpoint.get("config", {}).items() if n != "data"},
                 **settings_of({"config": config.as_dict()}),
             },
             snippet_seconds=config.snippet_seconds,
+            length_edges=config.spec.length_edges,
+            number_edges=config.spec.number_edges,
         )
         print(f"report: {page}")

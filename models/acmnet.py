@@ -1,8 +1,8 @@
 """ACM-Net: every snippet is attended as instance, context or background of an action.
 
 Letters: B videos, T snippets, D feature channels, C action classes, K top-k snippets.
-Source: ACM-Net (arXiv 2104.02967), sections 3.2 and 3.3; parameter names are those of the released
-checkpoints.
+Source: ACM-Net (arXiv 2104.02967), sections 3.2 and 3.3; the parameter names are those of the
+official checkpoints.
 """
 
 from typing import NamedTuple
@@ -11,22 +11,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.branches import INSTANCE
 from models.dropout import Dropout
 from models.temporal_conv import TemporalConv
 
-INSTANCE, CONTEXT, BACKGROUND = range(3)  # the branches, in the order of every tensor
+
+class BatchScores(NamedTuple):
+    """What localization needs of a batch of videos.
+
+    Attributes:
+        cas: (B, T, C + 1) class activation sequence, softmax over the classes, background last.
+        attention: (B, T) instance attention.
+        class_scores: (B, C + 1) probabilities of the classes in each video.
+    """
+
+    cas: Tensor
+    attention: Tensor
+    class_scores: Tensor
 
 
 class ACMOutput(NamedTuple):
-    """What the network says about a batch of videos.
+    """Output of the network for a batch of videos.
 
     Attributes:
         embedding: (B, T, D) snippets after the embedding, without dropout.
-        attention: (B, T, 3) probabilities of the branches, summing to 1 in every snippet.
+        attention: (B, T, 3) probabilities of the branches, which sum to 1 in every snippet.
         cas_logits: (B, T, C + 1) class activation sequence before attention, background last; that
             of branch b is `cas_logits * attention[..., b:b + 1]`.
         video_logits: (B, 3, C + 1) class scores of the video in each branch, before the softmax.
-        branch_features: (B, 3, D) mean embedding of the snippets that attend a branch most.
+        branch_features: (B, 3, D) mean embedding of the snippets of highest attention per branch.
     """
 
     embedding: Tensor
@@ -39,16 +52,24 @@ class ACMOutput(NamedTuple):
         """(B, T, C + 1) class activation sequence of one branch, softmax over the classes."""
         return (self.cas_logits * self.attention[..., branch : branch + 1]).softmax(dim=-1)
 
+    def video_scores(self) -> BatchScores:
+        """The scores from which the videos are localized: those of the instance branch."""
+        return BatchScores(
+            self.branch_cas(INSTANCE),
+            self.attention[..., INSTANCE],
+            self.video_logits[:, INSTANCE].softmax(dim=-1),
+        )
+
 
 class ACMNet(nn.Module):
-    """The action-context-modeling network.
+    """The action context modeling network.
 
     Args:
         feature_dim: D, channels of a snippet feature.
         num_classes: C.
-        dropout: probability of dropping a whole snippet, and then a channel, before the classifier.
-        topk_divisors: for instance, context and background: the scores of the T // divisor best
-            snippets (at least one) are averaged.
+        dropout: Probability of dropping a whole snippet, and then a channel, before the classifier.
+        topk_divisors: For instance, context and background: a video score is the mean over the
+            T // divisor best snippets (at least one).
     """
 
     def __init__(
@@ -73,14 +94,14 @@ class ACMNet(nn.Module):
 
         Args:
             features: (B, T, D).
-            lengths: (B,) int64, snippets of each video where shorter ones are padded with zeros to
-                T; the rows of the output beyond a video's length mean nothing.
+            lengths: (B,) int64, snippets of each video if shorter ones are padded with zeros to T;
+                the output beyond the length of a video is meaningless.
         """
         embedding = self.feature_embedding(features)  # (B, T, D)
         attention = F.linear(embedding, self.att_branch.weight[:, :, 0], self.att_branch.bias)
         attention = at_least_float32(attention).softmax(dim=-1)  # (B, T, 3)
 
-        # Dropping a whole snippet before the classifier leaves the classifier's bias of it.
+        # A snippet dropped before the classifier keeps the bias of the classifier.
         kept = self.snippet_dropout(attention.new_ones((*embedding.shape[:2], 1)))
         evidence = F.linear(self.channel_dropout(embedding), self.snippet_cls.weight)
         cas_logits = at_least_float32(evidence) * kept + self.snippet_cls.bias  # (B, T, C + 1)
@@ -106,7 +127,7 @@ class ACMNet(nn.Module):
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision becomes float32, where softmax and sums are safe; float64 stays."""
+    """Converts half precision to float32, in which softmax and sums are safe; keeps float64."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -114,8 +135,8 @@ class _Padding(NamedTuple):
     """Where the videos of a batch end, for the K best snippets of a branch.
 
     Attributes:
-        outside: (B, T) bool, True beyond a video.
-        counts: (B, 1) int64, how many of the best snippets count in each video; at most K.
+        outside: (B, T) bool, True beyond the end of a video.
+        counts: (B, 1) int64, number of best snippets that count in each video, at most K.
         unused: (B, K) bool, True for the others.
     """
 
@@ -141,7 +162,7 @@ def _top_mean(scores: Tensor, most: int, padding: _Padding | None) -> Tensor:
 
 
 def _top_mask(scores: Tensor, most: int, padding: _Padding | None) -> Tensor:
-    """(B, T), 1 at the K = `most` snippets of the largest scores (B, T), else 0."""
+    """(B, T), 1 at the K = `most` snippets with the largest scores (B, T), else 0."""
     mask = torch.zeros_like(scores)
     if padding is None:
         return mask.scatter_(1, scores.topk(most, dim=-1).indices, 1.0)

@@ -1,26 +1,26 @@
-"""Dropout whose masks cost little on the CPU."""
+"""Dropout with cheap masks on the CPU."""
 
 import torch
 from torch import Tensor, nn
 
-LEVELS = 2**16  # of the random number of an element
+LEVELS = 2**16  # of the random number drawn for an element
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`; on the CPU with a mask drawn from 16 random bits an element.
+    """`nn.Dropout`, on the CPU with a mask drawn from 16 random bits per element.
 
-    There the library draws one element after the other, which would take longer than a product in
-    bfloat16. The share that is dropped is that of the library to 1 / 65,536, and what is kept is
-    scaled by the share that is really kept.
+    The library draws one element after the other, which would take longer than a product in
+    bfloat16. The probability of dropping agrees with that of the library to 1 / 65,536, and the
+    kept elements are scaled by the probability with which they are really kept.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zeros each element with probability p in training and scales the others; same shape."""
+        """Zeroes each element with probability p in training and scales the others; same shape."""
         kept = round((1 - self.p) * LEVELS)
         if not self.training or not x.is_cpu or not 0 < kept < LEVELS:
             return super().forward(x)
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        # A comparison that writes numbers: a mask of booleans takes far longer to multiply with.
+        # The comparison writes numbers: multiplying by a Boolean mask takes far longer.
         mask = torch.lt(bits, kept - LEVELS // 2, out=torch.empty_like(x))
         return x * mask.mul_(LEVELS / kept)

@@ -1,30 +1,32 @@
-"""The terms of the loss, each an unweighted scalar with a name; weights are applied in one place.
+"""The losses of ACM-Net, each an unweighted scalar with a name.
 
 Letters: B videos, T snippets, D feature channels, C action classes.
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from models.acmnet import BACKGROUND, CONTEXT, INSTANCE, ACMOutput, at_least_float32
+from models.acmnet import ACMOutput, at_least_float32
+from models.branches import BACKGROUND, CONTEXT, INSTANCE
+from models.terms import Losses
 
-Losses = dict[str, Tensor]
 
-
-def acm_losses(output: ACMOutput, labels: Tensor, feat_margin: float = 50.0) -> Losses:
-    """The six terms of ACM-Net (arXiv 2104.02967, section 3.4).
+def acm_losses(
+    output: ACMOutput, labels: Tensor, num_videos: int, feat_margin: float = 50.0
+) -> Losses:
+    """The six losses of ACM-Net (arXiv 2104.02967, section 3.4), each a mean over the videos.
 
     Args:
-        output: of B videos.
+        output: Of B videos.
         labels: (B, C) float, 1 where the class occurs in the video.
-        feat_margin: wanted distance between the feature norms of two branches.
+        num_videos: Normalizer: videos of the whole batch, of which these B may be a shard. The
+            losses of the shards add up to those of the batch.
+        feat_margin: Wanted distance between the feature norms of two branches.
 
     Returns:
         Scalars `instance`, `context`, `background` (cross-entropies of the video scores), `guide`
-        (instance attention against the class activation sequence), `feature` (norms of the branch
-        features), `sparse` (amount of attention), each a mean over the videos.
+        (class activation sequence against instance attention), `feature` (norms of the branch
+        features), `sparse` (amount of attention, also averaged over its two branches).
     """
     instance_norm, context_norm, background_norm = (
         at_least_float32(output.branch_features).norm(dim=-1).T
@@ -39,25 +41,20 @@ def acm_losses(output: ACMOutput, labels: Tensor, feat_margin: float = 50.0) -> 
     action_attention = output.attention[..., :BACKGROUND].sum(dim=1)  # (B, 2): instance, context
     none, one = torch.zeros_like(labels[:, :1]), torch.ones_like(labels[:, :1])
     log_scores = output.video_logits.log_softmax(dim=-1)  # (B, 3, C + 1)
-    return {
+    per_video = {
         "instance": _cross_entropy(log_scores[:, INSTANCE], torch.cat([labels, none], dim=1)),
         "context": _cross_entropy(log_scores[:, CONTEXT], torch.cat([labels, one], dim=1)),
         "background": _cross_entropy(
             log_scores[:, BACKGROUND], torch.cat([torch.zeros_like(labels), one], dim=1)
         ),
-        "guide": guide.mean(),
-        "feature": feature.mean(),
-        "sparse": action_attention.mean(),
+        "guide": guide,
+        "feature": feature,
+        "sparse": action_attention / 2,
     }
-
-
-def weighted_sum(losses: Losses, weights: Mapping[str, float]) -> Tensor:
-    """The total that is minimised; a term without a weight counts once."""
-    weighted = [weights[n] * loss if n in weights else loss for n, loss in losses.items()]
-    return torch.stack(weighted).sum()
+    return {name: values.sum() / num_videos for name, values in per_video.items()}
 
 
 def _cross_entropy(log_scores: Tensor, targets: Tensor) -> Tensor:
-    """Mean over B of the cross-entropy with targets (B, C + 1) that are first made to sum to 1."""
+    """(B,) cross-entropy with targets (B, C + 1) that are first made to sum to 1."""
     targets = targets / targets.sum(dim=1, keepdim=True)
-    return -(targets * log_scores).sum(dim=1).mean()
+    return -(targets * log_scores).sum(dim=1)

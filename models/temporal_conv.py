@@ -1,4 +1,4 @@
-"""Convolution over time as matrix products, where nearly all arithmetic of the networks is.
+"""Convolution over time as matrix products: nearly all arithmetic of the networks.
 
 Letters: B videos, T snippets, I input and O output channels, K taps (odd).
 """
@@ -10,22 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-TRANSPOSED_ROWS = 128  # at a time: what fits the cache of a core
+TRANSPOSED_ROWS = 128  # transposed at a time: what fits into the cache of a core
 
 
 class TemporalConv(nn.Conv1d):
-    """`Conv1d` with its parameters, for (B, T, I) input, zero-padded to the same length.
+    """`Conv1d` with the same parameters, for (B, T, I) input, zero-padded to the same length.
 
-    One product a tap over all snippets of all videos at once, accumulated in place: on the CPU this
-    comes close to the speed of plain matrix products, forward and backward, where the library's
-    convolution spends much of its time on transposing (benchmarks/training.py).
+    One product per tap over all snippets of all videos at once, accumulated in place: on the CPU
+    this comes close to the speed of plain matrix products, forward and backward, whereas the
+    library's convolution spends much of its time on transposing (benchmarks/training.py).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, I) -> (B, T, O), B >= 1; in bfloat16 under such autocast.
 
         Raises:
-            ValueError: if the input has another type than the weights, without autocast.
+            ValueError: If the input has another type than the weights, without autocast.
         """
         kind = x.device.type
         if torch.is_autocast_enabled(kind):
@@ -37,9 +37,9 @@ class TemporalConv(nn.Conv1d):
 
 
 class _TapProducts(torch.autograd.Function):
-    """The videos one after the other, K - 1 rows of zeros between them, make one long matrix; the
-    rows of the result that reach across a boundary are computed too and not looked at. Everything
-    is computed in the type of the input, gradients are returned in that of the parameters."""
+    """The videos, K - 1 rows of zeros between them, form one long matrix; the rows of the result
+    that reach across a boundary are computed too and never read. Everything is computed in the
+    type of the input; gradients are returned in that of the parameters."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -84,14 +84,14 @@ class _TapProducts(torch.autograd.Function):
 
 
 def _padded(x: Tensor, before: int, after: int) -> Tensor:
-    """(B, T, C) -> (B * (before + T + after), C), zeros before and after every video."""
+    """(B, T, C) -> (B * (before + T + after), C), with zeros before and after every video."""
     return F.pad(x, (0, 0, before, after)).flatten(0, 1)
 
 
 def _transposed(x: Tensor) -> Tensor:
-    """(R, C) -> (C, R), as the products of the backward pass read it fastest.
+    """(R, C) -> (C, R), in the form that the products of the backward pass read fastest.
 
-    Those in bfloat16 on the CPU take twice as long if they transpose a matrix themselves.
+    Products in bfloat16 on the CPU take twice as long if they transpose a matrix themselves.
     """
     if x.dtype != torch.bfloat16 or not x.is_cpu:
         return x.T

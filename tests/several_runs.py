@@ -22,22 +22,24 @@ import pytest
 import torch
 from torch import Tensor
 
-import main_thu
+import experiment
 from build import build_criterion
-from models.acmnet import ACMNet
-from models.criteria import Criterion, Terms
+from config.command_line import parse_flags
+from models.acmnet import ACMOutput
+from models.criteria import Criterion
+from models.terms import Terms
 from utils.distributed import all_processes
 from utils.errors import UserError, command
 
 
-def spoilt(bad_step: int | None, fatal: bool = False) -> Callable[[Any], Criterion]:
+def spoilt(bad_step: int | None, fatal: bool = False) -> Callable[..., Criterion]:
     """`build_criterion` whose guide loss is NaN in one step, or which ends its process then."""
 
-    def make(config: Any) -> Criterion:
-        criterion, steps = build_criterion(config), iter(range(10**6))
+    def make(config: Any, net: Any) -> Criterion:
+        criterion, steps = build_criterion(config, net), iter(range(10**6))
 
-        def wrapped(net: ACMNet, *arguments: Tensor) -> Terms:
-            terms = criterion(net, *arguments)
+        def wrapped(output: ACMOutput, *arguments: Tensor) -> Terms:
+            terms = criterion(output, *arguments)
             if next(steps) == bad_step:
                 if fatal and os.environ.get("FATAL") == "error":
                     raise UserError("out of something")
@@ -55,7 +57,7 @@ def spoilt(bad_step: int | None, fatal: bool = False) -> Callable[[Any], Criteri
 def main() -> None:
     file = Path(sys.argv[1])
     jobs = json.loads(file.read_text())
-    read = main_thu.read_dataset
+    read = experiment.read_dataset
     with pytest.MonkeyPatch.context() as patch, all_processes() as processes:
 
         def noted(*arguments: Any, **keywords: Any) -> Any:
@@ -65,10 +67,9 @@ def main() -> None:
         def run(flags: list[str], step: int | None, fatal: bool = False) -> None:
             bad_step = step if processes.rank == processes.world_size - 1 else None
             patch.setattr("experiment.build_criterion", spoilt(bad_step, fatal))
-            patch.setattr(sys, "argv", ["main_thu.py", *flags])
-            main_thu.run(processes)
+            experiment.run(parse_flags("main_thu.py", "", flags), "THUMOS", processes)
 
-        patch.setattr(main_thu, "read_dataset", noted)
+        patch.setattr(experiment, "read_dataset", noted)
         for flags, step in jobs[:-1]:
             problem: object = "well"
             try:

@@ -1,4 +1,4 @@
-"""ACM-Net and its losses against the values of the released code."""
+"""ACM-Net and its losses against the values of the official implementation."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.acmnet import BACKGROUND, CONTEXT, INSTANCE, ACMNet
-from models.losses import acm_losses, weighted_sum
+from models.acmnet import ACMNet
+from models.branches import BACKGROUND, CONTEXT, INSTANCE
+from models.losses import acm_losses
+from models.terms import weighted_sum
 
-WEIGHTS = {"guide": 2e-3, "feature": 5e-5, "sparse": 2e-4}
+UNIT = {"instance": 1.0, "context": 1.0, "background": 1.0}
+WEIGHTS = {**UNIT, "guide": 2e-3, "feature": 5e-5, "sparse": 2e-4}
 PRECISIONS = [(torch.float32, "f32", 2e-5), (torch.float64, "f64", 1e-9)]
 
 
@@ -32,7 +35,7 @@ def values(golden: Path) -> Any:
     return np.load(golden / "net_loss.npz")
 
 
-def released_net(values: Any, dtype: torch.dtype, mode: str, video: int) -> ACMNet:
+def official_net(values: Any, dtype: torch.dtype, mode: str, video: int) -> ACMNet:
     settings = json.loads(str(values["hyper_params_json"]))
     net = ACMNet(settings["feature_dim"], settings["action_cls_num"], settings["dropout"])
     names = [name for name, _ in net.named_parameters()]
@@ -57,10 +60,10 @@ def check(actual: Tensor, expected: Any, tolerance: float) -> None:
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("video", [1, 2])
 @pytest.mark.parametrize(("dtype", "suffix", "tolerance"), PRECISIONS)
-def test_outputs_equal_the_released_ones(
+def test_outputs_equal_the_official_ones(
     values: Any, mode: str, video: int, dtype: torch.dtype, suffix: str, tolerance: float
 ) -> None:
-    net = released_net(values, dtype, mode, video)
+    net = official_net(values, dtype, mode, video)
     output = net(torch.tensor(values[f"x{video}"], dtype=dtype))
     cas = output.cas_logits.softmax(dim=-1)
     actual = {"temp_att": output.attention, "act_cas": cas}
@@ -74,12 +77,12 @@ def test_outputs_equal_the_released_ones(
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize(("dtype", "suffix", "tolerance"), PRECISIONS)
-def test_losses_and_gradients_equal_the_released_ones(
+def test_losses_and_gradients_equal_the_official_ones(
     values: Any, mode: str, dtype: torch.dtype, suffix: str, tolerance: float
 ) -> None:
-    net = released_net(values, dtype, mode, 1)
+    net = official_net(values, dtype, mode, 1)
     labels = torch.tensor(values["label1"], dtype=dtype)
-    losses = acm_losses(net(torch.tensor(values["x1"], dtype=dtype)), labels)
+    losses = acm_losses(net(torch.tensor(values["x1"], dtype=dtype)), labels, len(labels))
     total = weighted_sum(losses, WEIGHTS)
     total.backward()
     prefix = f"{mode}/pure_acm_loss"
@@ -119,7 +122,7 @@ def test_videos_shorter_than_a_top_k_give_finite_losses_and_gradients(length: in
     torch.manual_seed(0)
     net = ACMNet(8, 3)
     labels = torch.tensor([[1.0, 0, 1]])
-    total = weighted_sum(acm_losses(net(torch.rand(1, length, 8)), labels), WEIGHTS)
+    total = weighted_sum(acm_losses(net(torch.rand(1, length, 8)), labels, 1), WEIGHTS)
     total.backward()
     assert total.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
@@ -130,7 +133,7 @@ def test_all_zero_features_give_finite_gradients() -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
-    total = weighted_sum(acm_losses(net(torch.zeros(2, 12, 8)), torch.eye(3)[:2]), WEIGHTS)
+    total = weighted_sum(acm_losses(net(torch.zeros(2, 12, 8)), torch.eye(3)[:2], 2), WEIGHTS)
     total.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 

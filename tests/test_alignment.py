@@ -12,15 +12,13 @@ from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 from models.alignment import (
-    DELETE,
-    INSERT,
-    MATCH,
     cosine_table,
     fine_grained_sequence_distance,
     fsd_path,
     lcs_path,
     longest_common_subsequence,
 )
+from models.recurrence import DELETE, INSERT, MATCH
 from tests.reference_alignment import (
     Tables,
     slow_cosine,

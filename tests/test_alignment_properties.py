@@ -11,15 +11,13 @@ from torch.nn.functional import pad
 from torch.testing import assert_close
 
 from models.alignment import (
-    DELETE,
-    INSERT,
-    MATCH,
     cosine_table,
     fine_grained_sequence_distance,
     fsd_path,
     lcs_path,
     longest_common_subsequence,
 )
+from models.recurrence import DELETE, INSERT, MATCH
 from tests.reference_alignment import (
     Lengths,
     Tables,

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from build import build_batches, build_criterion
 from config.class_names import THUMOS14
-from dataset.batches import Batch, VideoBatches
+from config.model_config import make_config
+from dataset.batches import Batch
 from dataset.layouts import read_dataset
-from dataset.pairs import PairBatches
-from models.criteria import ACMCriterion, Criterion, FTCLCriterion
+from models.acmnet import ACMNet
 from models.ftclnet import FTCLNet
 from record.checkpoint import read_checkpoint
 from tests.data_folder import make_data
@@ -197,7 +198,7 @@ def check_killed(
     assert f"exitcode  : {-signal.SIGKILL}" in done.stderr  # torchrun says which one began
     assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] == 3
     printed = run_main(command(data, folder, *TRAJECTORIES["acmnet"], "--resume"))
-    assert "2 processes before, 1 now" in printed
+    assert "had 2 processes before and has 1" in printed
 
 
 def test_a_killed_process_ends_the_others(data: Path, runs: Runs) -> None:
@@ -319,35 +320,36 @@ def test_shares_are_whole_units_and_make_the_batch(count: int) -> None:
         assert share.weight or share.videos.tolist() == [0, 5]  # the stand-in is a pair, too
 
 
-CRITERIA: list[Criterion] = [
-    ACMCriterion(),
-    FTCLCriterion(threshold=0.7),
-    FTCLCriterion(threshold=0.7, objective="paper", distinct=True, background="low"),
-]
-
-
-@pytest.mark.parametrize("criterion", CRITERIA)
-@pytest.mark.parametrize("count", [2, 3, 7])
-def test_the_terms_of_the_shares_add_up_to_those_of_the_batch(
-    data: Path, criterion: Criterion, count: int
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"ftcl": True, "thres": 0.7},
+        {"ftcl": True, "thres": 0.7, "objective": "paper", "distinct_candidates": True},
+    ],
+    ids=["acmnet", "ftcl", "paper"],
+)
+@pytest.mark.parametrize("world_size", [2, 3, 7])
+def test_the_losses_of_the_shards_add_up_to_those_of_the_batch(
+    data: Path, flags: dict[str, Any], world_size: int
 ) -> None:
     torch.manual_seed(0)
     split = read_dataset(data, THUMOS14, ["train"], snippet_seconds=0.64).splits["train"]
-    lengths, generator, cpu = split.features.lengths, torch.Generator(), torch.device("cpu")
-    batches: VideoBatches | PairBatches = VideoBatches(lengths, 24, 5, generator, cpu)
-    if isinstance(criterion, FTCLCriterion):
-        batches = PairBatches(split.labels, lengths, 24, 5, False, generator, cpu)
-    net = FTCLNet(16, 20, fc_dim=8).eval().double()
+    config = make_config(num_snippets=24, batch_size=5, **flags)
+    batches = build_batches(config, split, torch.Generator(), torch.device("cpu"))
+    net = FTCLNet(16, 20, fc_dim=8) if config.ftcl else ACMNet(16, 20)
+    net.eval().double()
+    criterion = build_criterion(config, net)
 
     def terms(batch: Batch) -> tuple[dict[str, float], dict[str, float]]:
         features = split.features.gather(batch.videos, batch.rows).double()
-        labels, all_labels = (split.labels[b.videos].double() for b in (batch, whole))
-        found = criterion(net, features, labels, batch.rows, all_labels)
+        labels, batch_labels = (split.labels[b.videos].double() for b in (batch, whole))
+        found = criterion(net(features), labels, batch.rows, batch_labels)
         parts = ({n: v.item() * batch.weight for n, v in part.items()} for part in found)
         return next(parts), next(parts)
 
     whole = next(iter(batches))
-    shares = [terms(whole.shard(rank, count)) for rank in range(count)]
-    for of_shares, of_batch in zip(zip(*shares, strict=True), terms(whole), strict=True):
+    shards = [terms(whole.shard(rank, world_size)) for rank in range(world_size)]
+    for of_shards, of_batch in zip(zip(*shards, strict=True), terms(whole), strict=True):
         for name, value in of_batch.items():
-            assert np.isclose(sum(part[name] for part in of_shares), value, rtol=1e-6), name
+            assert np.isclose(sum(part[name] for part in of_shards), value, rtol=1e-6), name

@@ -1,4 +1,4 @@
-"""A training step asks nothing of the host: checked on torch's "meta" device, without a GPU.
+"""A training step never makes the host wait: checked on the "meta" device, without a GPU.
 
 A meta tensor has a shape and a device but no values, so a step on it is quick at any size. What
 would make the host wait for a GPU shows as an operation that needs values or another device.
@@ -24,8 +24,8 @@ from dataset.batches import Batch
 from dataset.features.store import FeatureStore
 from dataset.layouts import Split
 from models.acmnet import ACMNet
-from models.alignment import _Alignment
 from models.ftclnet import FTCLNet
+from models.recurrence import AlignmentScore
 from models.temporal_conv import _TapProducts
 from utils.device import Device
 
@@ -126,12 +126,11 @@ def test_a_training_step_asks_nothing_of_the_host(
 ) -> None:
     """All that train_one_epoch does for a batch, in float32, but the step of Adam, torch's own."""
     in_backward(_TapProducts, monkeypatch)
-    in_backward(_Alignment, monkeypatch)
+    in_backward(AlignmentScore, monkeypatch)
     names: list[str] = []
     # the report, once an epoch, does wait
     monkeypatch.setattr(engine._Tally, "report", lambda tally: names.extend(tally.losses))
     config = make_config(**flags)
-    criterion, weights = build_criterion(config), loss_weights(config)
     with META:
         net = (FTCLNet if config.ftcl else ACMNet)(2048, 20)
         if config.objective == "paper":
@@ -139,6 +138,7 @@ def test_a_training_step_asks_nothing_of_the_host(
         store = FeatureStore(torch.empty(9000, 2048), torch.ones(30).long(), torch.ones(30).long())
         split = Split([], store, torch.empty(30, 20), {})
         batch = Batch(torch.ones(32).long(), torch.ones(32, 750).long(), unit=2)
+    criterion, weights = build_criterion(config, net), loss_weights(config)
     optimizer, steps = torch.optim.Adam(net.parameters()), []
     monkeypatch.setattr(optimizer, "step", lambda: steps.append(1))
     with Operations(), Indices():

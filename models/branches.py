@@ -1,0 +1,3 @@
+"""The three branches of ACM-Net, in the order of every tensor that has them as a dimension."""
+
+INSTANCE, CONTEXT, BACKGROUND = range(3)

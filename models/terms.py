@@ -1,0 +1,36 @@
+"""Named losses, and their weighted sum: the one place where weights are applied."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+Losses = dict[str, Tensor]
+
+
+class Terms(NamedTuple):
+    """What a criterion returns.
+
+    Attributes:
+        losses: Unweighted scalar losses by name.
+        logged: Scalars that are only logged.
+    """
+
+    losses: Losses
+    logged: dict[str, Tensor]
+
+
+def weighted_sum(losses: Losses, weights: Mapping[str, float]) -> Tensor:
+    """The total loss.
+
+    Raises:
+        KeyError: If a loss has no weight.
+    """
+    missing = sorted(losses.keys() - weights.keys())
+    if missing:
+        raise KeyError(f"no weight for the loss {', '.join(missing)}; add it to build.loss_weights")
+    # A product with 1 would cost an operation on the device and change nothing.
+    return torch.stack(
+        [loss if weights[name] == 1 else weights[name] * loss for name, loss in losses.items()]
+    ).sum()
