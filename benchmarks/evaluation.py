@@ -1,8 +1,8 @@
-"""Evaluation at the paper's size against the slow twins in tests/.
+"""Evaluation at the size of the paper against the reference implementations in tests/.
 
     python benchmarks/evaluation.py
 
-Checks first that both sides give the same, then times them in one run and prints the ratio.
+Checks first that both sides give the same results, then times them in one run and prints the ratio.
 """
 
 import statistics
@@ -11,7 +11,6 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,55 +18,60 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.evaluation_map import bench_map
+from config.datasets import THUMOS14
 from dataset.annotations import Segment, Video
-from eval.detection.average_precision import TIOU
 from eval.evaluator import Evaluator
 from eval.localization import localize, propose
 from eval.scores import VideoScores
-from tests import reference_localization as twin
+from tests import reference_localization as reference
 
 VIDEOS, SNIPPETS, SAMPLED, INSTANCES = 210, 60_685, 750, 3_311
 CLASSES = [f"class_{c}" for c in range(20)]
-THRESHOLDS: dict[str, Any] = {
-    "cas_thresholds": (0.15, 0.2),
-    "attention_thresholds": tuple(np.arange(0.15, 1.0, 0.05).tolist()),
-}
+SETTINGS = THUMOS14.localization
 ROUNDS = 7
 
 
 def bench_proposals() -> None:
     """Upsampling, proposals and NMS: equality, then the medians of both sides and the memory."""
     videos = paper_scores()
-    proposed, kept = propose(videos, CLASSES, **THRESHOLDS), localize(videos, CLASSES, **THRESHOLDS)
-    expected = twin_rows(videos)
+    proposed, kept = propose(videos, CLASSES, SETTINGS), localize(videos, CLASSES, SETTINGS)
+    expected = reference_rows(videos)
     np.testing.assert_allclose(
         np.stack([kept.video, kept.label, kept.score, kept.start, kept.end], 1),
         expected,
         rtol=1e-12,
         atol=1e-15,
     )
-    fast, slow = medians(lambda: localize(videos, CLASSES, **THRESHOLDS), lambda: twin_rows(videos))
-    peak = peak_mebibytes(lambda: localize(videos, CLASSES, **THRESHOLDS))
+    fast, slow = medians(
+        lambda: localize(videos, CLASSES, SETTINGS), lambda: reference_rows(videos)
+    )
+    peak = peak_mebibytes(lambda: localize(videos, CLASSES, SETTINGS))
     print(
         f"upsampling, proposals and NMS of {len(videos)} videos, "
         f"{sum(video.snippets for video in videos)} snippets, {len(proposed)} proposals, "
-        f"{len(kept)} kept: rows and order equal\n"
-        f"  array code {fast:.3f} s, a run at a time {slow:.2f} s (medians of {ROUNDS}): "
-        f"{slow / fast:.1f} times faster; at most {peak:.0f} MiB beside the scores"
+        f"{len(kept)} kept: equal in values and order\n"
+        f"  array code {fast:.3f} s, run by run {slow:.2f} s (medians of {ROUNDS}): "
+        f"{slow / fast:.1f} times faster; at most {peak:.0f} MiB besides the scores"
     )
 
 
 def bench_pass() -> None:
-    """All that follows the forward pass: segments, mAP at tIoU, video-level classification."""
+    """Everything after the forward pass: segments, mAP at tIoU, video-level classification."""
     videos = paper_scores()
     database = annotations(videos)
-    protocol = Evaluator(database, list(database), CLASSES, TIOU, **THRESHOLDS)
-    seconds, _ = medians(lambda: protocol(videos), lambda: None)
-    peak = peak_mebibytes(lambda: protocol(videos))
+    evaluator = make_evaluator(database, CLASSES)
+    seconds, _ = medians(lambda: evaluator(videos), lambda: None)
+    peak = peak_mebibytes(lambda: evaluator(videos))
     print(
         f"a whole evaluation of {len(videos)} videos, forward pass excluded\n"
         f"  {seconds:.3f} s (median of {ROUNDS}), one process, at most {peak:.0f} MiB"
     )
+
+
+def make_evaluator(database: dict[str, Video], classes: list[str]) -> Evaluator:
+    """An evaluator of all videos with the settings of THUMOS14."""
+    tiou, average = THUMOS14.tiou, THUMOS14.main_average
+    return Evaluator(database, list(database), classes, tiou, SETTINGS, average)
 
 
 def paper_scores(seed: int = 0) -> list[VideoScores]:
@@ -82,7 +86,7 @@ def paper_scores(seed: int = 0) -> list[VideoScores]:
 def video_scores(
     name: str, snippets: int, random: np.random.Generator, classes: int = len(CLASSES)
 ) -> VideoScores:
-    """One class, in one of ten videos a second one; an action about every 18 snippets."""
+    """Scores of one class, in one of ten videos of two; an action about every 18 snippets."""
     length = min(snippets, SAMPLED)
     label = int(random.integers(classes))
     action = np.zeros(length)
@@ -106,7 +110,7 @@ def annotations(
     videos: list[VideoScores], classes: list[str] = CLASSES, instances: int = INSTANCES
 ) -> dict[str, Video]:
     """As many instances as THUMOS14's test videos have, near some of the detections."""
-    found = localize(videos, classes, **THRESHOLDS)
+    found = localize(videos, classes, SETTINGS)
     random = np.random.default_rng(0)
     chosen = np.sort(random.choice(len(found), instances, replace=False))
     segments: list[list[Segment]] = [[] for _ in videos]
@@ -120,19 +124,19 @@ def annotations(
     }
 
 
-def twin_rows(videos: list[VideoScores]) -> list[tuple[int, int, float, float, float]]:
-    """(video, class, score, start, end) of what the twin keeps."""
+def reference_rows(videos: list[VideoScores]) -> list[tuple[int, int, float, float, float]]:
+    """(video, class, score, start, end) of what the reference implementation keeps."""
     return [
         (number, *row)
         for number, video in enumerate(videos)
-        for row in twin.non_maximum_suppression(
-            twin.propose(video, len(CLASSES), **THRESHOLDS), tiou=0.55, offset=1.0
+        for row in reference.non_maximum_suppression(
+            reference.propose(video, len(CLASSES), SETTINGS), SETTINGS.nms_tiou, SETTINGS.nms_offset
         )
     ]
 
 
 def medians(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
-    """Median seconds of two calls, made in turns."""
+    """Median seconds of two alternating calls."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
         for times, call in zip(seconds, (one, other), strict=True):
@@ -143,7 +147,7 @@ def medians(one: Callable[[], object], other: Callable[[], object]) -> tuple[flo
 
 
 def peak_mebibytes(call: Callable[[], object]) -> float:
-    """Most memory that a call holds at once, arrays included."""
+    """Peak memory of a call, arrays included."""
     tracemalloc.start()
     call()
     peak = tracemalloc.get_traced_memory()[1]

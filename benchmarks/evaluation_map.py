@@ -1,9 +1,9 @@
-"""mAP of 31,587 detections at 9 temporal IoU thresholds against the twin in tests/.
+"""mAP of 31,587 detections at 9 tIoU thresholds against the reference implementation in tests/.
 
     python benchmarks/evaluation_map.py
 
 Checks first that both sides give the same average precisions, then prints seconds and the ratio.
-With the environment variable FTCL_DATA the detections are real ones, without it made up.
+The detections are real if the environment variable FTCL_DATA is set, otherwise synthetic.
 """
 
 import os
@@ -16,23 +16,25 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from config.datasets import THUMOS14
 from dataset.annotations import read_database
-from eval.detection.average_precision import TIOU, detection_map
+from eval.detection.average_precision import detection_map
 from eval.detection.prediction_file import read_predictions
 from eval.segments import Segments, ground_truth
-from tests import reference_map as twin
+from tests import reference_map as reference
 
 DETECTIONS, INSTANCES, VIDEOS, CLASSES = 31_587, 3_358, 212, 20
+TIOU = THUMOS14.tiou
 REPEATS = 7
 
 
 def bench_map() -> None:
-    """Average precisions: equality, then the median seconds of ours and those of the twin."""
+    """Average precisions: equality, then the seconds of ours (median) and of the reference."""
     truth, predictions = tables()
-    truth_frame, prediction_frame = twin.frame(truth), twin.frame(predictions)
+    truth_frame, prediction_frame = reference.frame(truth), reference.frame(predictions)
 
     begin = time.perf_counter()
-    expected = twin.detection_map(truth_frame, prediction_frame, truth.classes, TIOU)
+    expected = reference.detection_map(truth_frame, prediction_frame, truth.classes, TIOU)
     slow = time.perf_counter() - begin
     result = detection_map(truth, predictions, TIOU)
     np.testing.assert_allclose(result.average_precision, expected, rtol=1e-12, atol=1e-15)
@@ -46,23 +48,23 @@ def bench_map() -> None:
     print(
         f"mAP of {len(predictions)} detections, {len(truth)} instances, {len(TIOU)} thresholds: "
         f"average precisions equal\n"
-        f"  array code {fast:.3f} s (median of {REPEATS}), a row at a time {slow:.2f} s (once): "
+        f"  array code {fast:.3f} s (median of {REPEATS}), row by row {slow:.2f} s (once): "
         f"{slow / fast:.0f} times faster"
     )
 
 
 def tables() -> tuple[Segments, Segments]:
-    """Ground truth and detections: the real THUMOS14 ones, or made-up ones of the same size."""
+    """Ground truth and detections: those of THUMOS14, or synthetic ones of the same size."""
     folder = os.environ.get("FTCL_DATA")
     if not folder:
-        return made_up(0)
+        return synthetic_tables(0)
     database = read_database(Path(folder, "thumos14_derived", "gt.json"))
     truth = ground_truth(video for video in database.values() if video.subset == "test")
     return truth, read_predictions(Path(folder, "predictions", "thumos14_test.json"))
 
 
-def made_up(seed: int) -> tuple[Segments, Segments]:
-    """Instances in videos of one class each, and detections that are instances moved about."""
+def synthetic_tables(seed: int) -> tuple[Segments, Segments]:
+    """Instances in videos of one class each, and detections that are displaced instances."""
     random = np.random.default_rng(seed)
     names = tuple(f"video_{i}" for i in range(VIDEOS)), tuple(f"class_{i}" for i in range(CLASSES))
     video = np.sort((VIDEOS * random.random(INSTANCES) ** 2).astype(np.int64))

@@ -1,4 +1,4 @@
-"""The evaluation of one set of scores: segments, mAP at tIoU, video-level classification."""
+"""Evaluation of one set of scores: segments, mAP at tIoU, video-level classification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,34 +6,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from config.localization import LocalizationSettings
 from dataset.annotations import Video
 from eval.classification import classification_map
-from eval.detection.average_precision import DetectionResult, detection_map
-from eval.detection.tables import map_table
+from eval.detection.average_precision import DetectionResult, average_name, detection_map
+from eval.detection.tables import counts_line, map_table
 from eval.localization import localize
 from eval.scores import VideoScores
 from eval.segments import Segments, ground_truth
 from utils.errors import UserError
 
-MAIN_AVERAGE = ".1-.7"
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes:
-        detections: segments in seconds with scores.
-        detection: their mAP at tIoU.
-        classification: video-level classification mAP, as a fraction.
+        detections: Segments in seconds with scores.
+        detection: Their mAP at tIoU.
+        classification: Video-level classification mAP, as a fraction.
+        main_average: Lowest and highest tIoU of the average by which checkpoints are compared.
     """
 
     detections: Segments
     detection: DetectionResult
     classification: float
+    main_average: tuple[float, float]
 
     def metrics(self) -> dict[str, float]:
-        """Every number in percent, by the name it has in logs."""
+        """All numbers in percent, by their names in logs."""
         result = self.detection
         at = zip(result.tiou, result.mean_average_precision, strict=True)
         return {
@@ -42,32 +43,43 @@ class Evaluation:
             "classification mAP": self.classification * 100,
         }
 
-    def headline(self) -> tuple[str, float]:
-        """The number by which checkpoints are compared: name of the average, mAP in percent."""
+    def main_metric(self) -> tuple[str, float]:
+        """The metric by which checkpoints are compared: name of the average, mAP in percent.
+
+        It is the first of the averages if the tIoU thresholds do not allow `main_average`.
+        """
         averages = self.detection.averages()
-        name = MAIN_AVERAGE if MAIN_AVERAGE in averages else next(iter(averages))
+        name = average_name(*self.main_average)
+        if name not in averages:
+            name = next(iter(averages))
         return name, averages[name]
 
     def text(self) -> str:
-        """The table to print."""
+        """The result for the terminal: mAP first, then what was evaluated."""
         if not self.detection.instances.sum():
             return "the test videos have no annotated instance: nothing to score"
         return (
             f"{map_table(self.detection)}\n"
-            f"video-level classification mAP: {self.classification * 100:.2f}"
+            f"video-level classification mAP %   {self.classification * 100:.2f}\n"
+            f"{counts_line(self.detection)}"
         )
 
 
 class Evaluator:
-    """Scores networks on one split: made once, called after every epoch.
+    """Evaluates scores on one split; made once and called after every epoch.
 
     Args:
-        database: all annotated videos.
-        names: the videos of the split; their subset of the database is the ground truth, so that
-            instances of videos that the split lacks count as missed, as in the released code.
-        classes: class names in index order.
-        tiou: thresholds of the mAP.
-        localization: keyword arguments of `eval.localization.localize`.
+        database: All annotated videos by name.
+        names: Videos of the split. All videos of their subset are the ground truth, so that the
+            instances of videos that the split lacks count as missed, as in the official
+            implementation.
+        classes: Class names in index order.
+        tiou: Temporal IoU thresholds of the mAP.
+        settings: Localization settings.
+        main_average: Lowest and highest tIoU of the average by which checkpoints are compared.
+
+    Attributes:
+        truth: Ground-truth instances.
     """
 
     def __init__(
@@ -76,7 +88,8 @@ class Evaluator:
         names: Sequence[str],
         classes: Sequence[str],
         tiou: Sequence[float],
-        **localization: object,
+        settings: LocalizationSettings,
+        main_average: tuple[float, float],
     ) -> None:
         subsets = {database[name].subset for name in names}
         videos = [video for video in database.values() if video.subset in subsets]
@@ -84,22 +97,28 @@ class Evaluator:
         self.labels = np.array([[c in database[name].labels for c in classes] for name in names])
         self.classes = classes
         self.tiou = tiou
-        self.localization = localization
+        self.settings = settings
+        self.main_average = main_average
 
     def __call__(self, scores: Sequence[VideoScores]) -> Evaluation:
-        """Evaluates the scores of the videos, given in the order of the split."""
+        """Evaluates the scores of the videos, given in the order of the split.
+
+        Raises:
+            UserError: If a score is not finite, naming the video.
+        """
         for video in scores:
             if not all(map(_is_finite, (video.cas, video.attention, video.class_scores))):
                 raise UserError(
-                    f"the network gives no finite scores for video {video.name}: its training has "
-                    "diverged; train with a lower --lr, from an earlier checkpoint"
+                    f"the network gives scores that are not finite for video {video.name}: its "
+                    "training has diverged; train with a lower --lr, from an earlier checkpoint"
                 )
-        detections = localize(scores, self.classes, **self.localization)  # type: ignore[arg-type]
+        detections = localize(scores, self.classes, self.settings)
         class_scores = np.stack([video.class_scores[: len(self.classes)] for video in scores])
         return Evaluation(
             detections,
             detection_map(self.truth, detections, self.tiou),
             classification_map(class_scores, self.labels),
+            self.main_average,
         )
 
 

@@ -1,6 +1,9 @@
-"""What a network says about one video, as arrays: the border between networks and evaluation.
+"""The border between networks and evaluation: the scores of a video as arrays.
 
-Letters: T sampled snippets, N rows in the feature file, C action classes.
+Whatever comes before may need PyTorch, whatever comes after needs only NumPy, so that a network
+of another kind can be evaluated by filling in `VideoScores`.
+
+Letters: T sampled snippets, N snippets in the feature file, C action classes.
 """
 
 from typing import NamedTuple
@@ -10,15 +13,15 @@ from numpy.typing import NDArray
 
 
 class VideoScores(NamedTuple):
-    """Scores of one video, on the CPU.
+    """Scores that a network gives to one video, on the CPU.
 
     Attributes:
-        name: of the video.
-        snippets: N, which with T gives the time of a sampled snippet.
-        cas: (T, C + 1) class activation sequence of the instance branch, softmax over the classes,
-            background last.
+        name: Name of the video.
+        snippets: N, which together with T gives the time of a sampled snippet.
+        cas: (T, C + 1) class activation sequence (CAS) of the instance branch, softmax over the
+            classes, background last.
         attention: (T,) instance attention.
-        class_scores: (C + 1,) probabilities of the classes in the video, instance branch.
+        class_scores: (C + 1,) video-level class probabilities of the instance branch.
     """
 
     name: str

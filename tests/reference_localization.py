@@ -1,10 +1,11 @@
-"""Slow, readable twin of `eval.localization`: one threshold, run and row at a time."""
+"""Slow, readable reference implementation of `eval.localization` and `eval.nms`, run by run."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from config.localization import LocalizationSettings
 from eval.scores import VideoScores
 
 Row = tuple[int, float, float, float]  # class index, score, start s, end s
@@ -27,47 +28,40 @@ def consecutive(positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1)
 
 
-def outer_inner_contrast(cas: NDArray[np.float64], run: NDArray[np.int64], outer: float) -> float:
+def outer_inner_contrast(
+    cas: NDArray[np.float64], run: NDArray[np.int64], outer_ratio: float
+) -> float:
     """Mean of the CAS in the run minus its mean in the windows on both sides."""
     first, last, length = int(run[0]), int(run[-1]), len(run)
-    left = max(0, int(first - outer * length))
-    right = min(len(cas) - 1, int(last + outer * length))
+    left = max(0, int(first - outer_ratio * length))
+    right = min(len(cas) - 1, int(last + outer_ratio * length))
     around = [*range(left, first), *range(last + 1, right + 1)]
     return float(np.mean(cas[run])) - (float(np.mean(cas[around])) if around else 0.0)
 
 
-def propose(
-    video: VideoScores,
-    classes: int,
-    *,
-    cas_thresholds: Sequence[float],
-    attention_thresholds: Sequence[float],
-    class_threshold: float = 0.25,
-    upsampling: int = 20,
-    outer: float = 0.2,
-    frames_per_second: float = 25.0,
-    snippet_frames: int = 16,
-) -> list[Row]:
+def propose(video: VideoScores, classes: int, settings: LocalizationSettings) -> list[Row]:
     """Proposals of one video in order of class, threshold (CAS first) and time."""
     if len(video.cas) == 0:
         return []
     probabilities = [float(p) for p in video.class_scores[:classes]]
-    searched = [c for c in range(classes) if probabilities[c] > class_threshold]
+    searched = [c for c in range(classes) if probabilities[c] > settings.class_threshold]
     searched = searched or [probabilities.index(max(probabilities))]
+    upsampling = settings.upsampling
     attention = upsample(video.attention, upsampling)
-    seconds = snippet_frames * video.snippets / (frames_per_second * upsampling * len(video.cas))
+    snippet_seconds = settings.snippet_frames / settings.frames_per_second
+    seconds = snippet_seconds * video.snippets / (upsampling * len(video.cas))  # of a step
     proposals = []
     for label in searched:
         cas = upsample(video.cas[:, label], upsampling)
         lists = []
-        for threshold in cas_thresholds:
+        for threshold in settings.cas_thresholds:
             lists.append((np.where(cas >= threshold)[0], np.where(cas >= threshold, cas, 0.0)))
-        for threshold in attention_thresholds:
+        for threshold in settings.attention_thresholds:
             lists.append((np.where(attention >= threshold)[0], cas))
         for positions, sequence in lists:
             for run in consecutive(positions):
                 if len(run) > 1:
-                    score = outer_inner_contrast(sequence, run, outer)
+                    score = outer_inner_contrast(sequence, run, settings.outer_ratio)
                     start, end = run[0] * seconds, (run[-1] + 1) * seconds
                     proposals.append((label, score, float(start), float(end)))
     return proposals

@@ -1,4 +1,4 @@
-"""Slow, readable twins of the mAP and of the error breakdown: data frames, a row at a time."""
+"""Slow, readable reference implementations of the mAP and the error analysis, row by row."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from eval.segments import Segments
 
 
 def frame(segments: Segments) -> pd.DataFrame:
-    """A row a segment, with names instead of indices."""
+    """One row per segment, with names instead of indices."""
     return pd.DataFrame(
         {
             "video": [segments.videos[i] for i in segments.video],
@@ -23,7 +23,7 @@ def frame(segments: Segments) -> pd.DataFrame:
 
 
 def tiou_with(row: pd.Series, others: pd.DataFrame) -> NDArray[np.float64]:
-    """Temporal IoU of one segment with each of the others; without length, 1 if the same moment."""
+    """Temporal IoU of one segment with each of the others; of length zero, 1 at the same moment."""
     lengths = others["end"].to_numpy() - others["start"].to_numpy()
     inside = np.minimum(row["end"], others["end"]) - np.maximum(row["start"], others["start"])
     inside = inside.to_numpy().clip(0)
@@ -96,7 +96,7 @@ def detection_map(
     return result
 
 
-def breakdown(
+def count_errors(
     truth: pd.DataFrame, predictions: pd.DataFrame, tiou: float, background_tiou: float
 ) -> tuple[list[dict[str, int]], set[int]]:
     """Number of detections of each kind among the best 1 G to 10 G, and the instances missed."""

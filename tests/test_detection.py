@@ -1,4 +1,4 @@
-"""mAP and its tables: the released evaluator's values, the slow twin, real files."""
+"""mAP and its tables: official values, the reference implementation, real files."""
 
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.datasets import THUMOS14
 from dataset.annotations import Video, read_database, read_split
 from eval.detection import matching
-from eval.detection.average_precision import AP_KINDS, TIOU, average_precision_of, detection_map
+from eval.detection.average_precision import AP_KINDS, average_precision_of, detection_map
 from eval.detection.matching import temporal_iou
+from eval.detection.notebook import class_table, score_arrays
+from eval.detection.plain_values import detection_values
 from eval.detection.prediction_file import read_predictions
 from eval.detection.selection import select
-from eval.detection.tables import class_table, map_table, score_arrays
+from eval.detection.tables import class_csv, class_text, counts_line, map_table
 from eval.segments import Segments, ground_truth, segments_from_rows
-from tests import reference_map as twin
+from tests import reference_map as reference
 from utils.errors import UserError
 
 CLASSES = ("Diving", "CliffDiving", "Shotput")
@@ -34,7 +37,7 @@ row = st.tuples(
     st.integers(0, 2), st.integers(0, 2), st.integers(0, 8), st.integers(0, 4), st.integers(0, 3)
 ).map(lambda r: (r[0], r[1], r[2] / 2, (r[2] + r[3]) / 2, r[4] / 4))
 truths = st.lists(row, max_size=12).map(table)
-# Videos v1 to v3 where the ground truth has v0 to v2, and an own order of the classes.
+# Videos v1 to v3 where the ground truth has v0 to v2, and classes in another order.
 guesses = st.lists(row, max_size=30).map(
     lambda rows: table(rows, ("Shotput", "Diving", "Surfing"), first=1)
 )
@@ -42,10 +45,12 @@ guesses = st.lists(row, max_size=30).map(
 
 @settings(deadline=None, max_examples=150)
 @given(truths, guesses, st.sampled_from(AP_KINDS))
-def test_equals_the_twin(truth: Segments, predictions: Segments, ap: str) -> None:
+def test_equals_the_reference(truth: Segments, predictions: Segments, ap: str) -> None:
     tiou = (0.25, 0.5, 0.75, 1.0)
     result = detection_map(truth, predictions, tiou, ap=ap)
-    expected = twin.detection_map(twin.frame(truth), twin.frame(predictions), CLASSES, tiou, ap)
+    expected = reference.detection_map(
+        reference.frame(truth), reference.frame(predictions), CLASSES, tiou, ap
+    )
     np.testing.assert_allclose(result.average_precision, expected, rtol=1e-12, atol=1e-15)
     assert result.unknown_label == sum(
         predictions.classes[i] == "Surfing" for i in predictions.label
@@ -63,7 +68,7 @@ def test_blocks_of_pairs_change_nothing(block: int, monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(whole.average_precision, blocks.average_precision)
 
 
-def test_values_of_the_released_evaluator(golden: Path, tmp_path: Path) -> None:
+def test_values_of_the_official_evaluation(golden: Path, tmp_path: Path) -> None:
     values = np.load(golden / "eval.npz")
     path = tmp_path / "gt.json"
     path.write_text(str(values["gt_json"]), encoding="utf-8")
@@ -84,7 +89,7 @@ def test_values_of_the_released_evaluator(golden: Path, tmp_path: Path) -> None:
     assert (result.videos, result.unannotated) == (10, 14)
 
 
-def test_units_of_the_released_evaluator(golden: Path) -> None:
+def test_units_of_the_official_evaluation(golden: Path) -> None:
     values = np.load(golden / "nms_ap.npz")
     ap = average_precision_of(values["prec"], values["rec"])
     np.testing.assert_allclose(ap, values["ap"], rtol=1e-12)
@@ -133,10 +138,10 @@ def test_the_kinds_of_average_precision() -> None:
     assert plain.average_precision[0, 0] == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
-def test_equal_scores_and_overlaps_go_by_the_order_of_the_table() -> None:
+def test_ties_of_scores_and_overlaps_follow_the_order_of_the_table() -> None:
     truth = table([(0, 0, 0, 2, 1), (0, 0, 2, 4, 1)])
     both, left = (0, 0, 0, 4, 0.5), (0, 0, 0, 2, 0.5)
-    # The one that overlaps both takes the first, and leaves nothing to the other.
+    # The one that overlaps both takes the first instance and leaves none to the other.
     assert detection_map(truth, table([both, left]), [0.5]).average_precision[0, 0] == 0.5
     assert detection_map(truth, table([left, both]), [0.5]).average_precision[0, 0] == 1
 
@@ -185,7 +190,7 @@ def test_refuses(change: dict[str, Any], message: str) -> None:
 def test_averages_are_what_their_names_say() -> None:
     truth = table([(0, 0, 0, 10, 1)])
     predictions = table([(0, 0, 0, 4.5, 1)])
-    result = detection_map(truth, predictions, TIOU)
+    result = detection_map(truth, predictions, THUMOS14.tiou)
     assert result.averages() == pytest.approx({".1-.5": 80, ".3-.7": 40, ".1-.7": 400 / 7})
     assert result.average(0.4, 0.5) == pytest.approx(50)
     activitynet = detection_map(truth, predictions, np.arange(0.5, 0.96, 0.05).tolist())
@@ -198,14 +203,45 @@ def test_tables() -> None:
     truth = table([(0, 0, 0, 10, 1), (1, 1, 0, 1, 1)])
     result = detection_map(truth, table([(0, 0, 0, 10, 1)]), [0.5, 0.75])
     assert map_table(result).splitlines() == [
-        " tIoU    0.5   0.75",
+        "tIoU     0.5   0.75",
         "mAP %  50.00  50.00",
         "average mAP %   .5-.75: 50.00",
-        "scored: 3 videos, 2 instances of 2 classes, 1 detections",
     ]
+    assert counts_line(result) == "evaluated: 3 videos, 2 instances of 2 classes, 1 detections"
     frame = class_table(result)
     assert list(frame.loc["Diving"]) == [1, 1, 100, 100]
     assert list(frame.loc["mean"]) == [2, 1, 50, 50]
+
+
+def test_classes_without_instances_are_in_files_and_not_on_the_terminal() -> None:
+    truth = table([(0, 0, 0, 10, 1)])
+    right, wrong = (0, 0, 0.0, 10.0, 1.0), (0, 2, 0.0, 10.0, 0.5)
+    for rows, note in (
+        ([right], []),
+        ([right, wrong, wrong], ["2 classes without instances not shown: 2 detections"]),
+    ):
+        result = detection_map(truth, table(rows), [0.5])
+        values = detection_values(result)
+        lines = class_text(values).splitlines()
+        assert [line.split()[0] for line in lines[2:4]] == ["Diving", "mean"]
+        assert lines[4:] == note
+        assert class_csv(values).splitlines() == [
+            "class,instances,detections,AP@0.5",
+            "Diving,1,1,100.0",
+            "CliffDiving,0,0,",
+            f"Shotput,0,{len(rows) - 1},",
+            f"mean,1,{len(rows)},100.0",
+        ]
+        assert class_table(result)["AP@0.5"].isna().tolist() == [False, True, True, False]
+
+
+def test_averages_of_each_class() -> None:
+    truth = table([(0, 0, 0, 10, 1), (1, 1, 0, 1, 1)])
+    result = detection_map(truth, table([(0, 0, 0, 4.5, 1)]))
+    for name, ends in ((".1-.5", (0.1, 0.5)), (".1-.7", (0.1, 0.7))):
+        averages = result.class_averages(name)
+        np.testing.assert_allclose(np.nanmean(averages), result.average(*ends), rtol=1e-12)
+        assert np.isnan(averages).tolist() == [False, False, True]
 
 
 def test_arrays_in_table_out() -> None:

@@ -1,4 +1,4 @@
-"""The command that scores any prediction file, on small files and as a user starts it."""
+"""The command that evaluates any prediction file, on small files and as a user starts it."""
 
 import json
 import subprocess
@@ -63,10 +63,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def test_command_prints_and_writes(run: Run) -> None:
     output = run("--json", "out/o.json", "--csv", "out/o.csv")
-    assert "subset scored: test (it has 2 of the 2 predicted videos" in output
-    assert "videos left out: 0" in output
-    assert "videos scored without a prediction: 1, their 1 instances count as missed" in output
-    assert "false positives in videos that are not in the ground truth: 1" in output
+    lines = output.splitlines()
+    assert lines[0].startswith("tIoU ")
+    assert lines[1].startswith("mAP % ")
+    assert lines[2] == "average mAP %   .1-.5: 25.00   .3-.7: 25.00   .1-.7: 25.00"
+    assert lines[3] == "evaluated: 3 videos, 3 instances of 2 classes, 3 detections"
+    assert lines[4].startswith("subset: test (it has 2 of the 2 predicted videos")
+    assert "videos left out" not in output  # a count of zero
+    assert "detections left out" not in output
+    assert "videos without a prediction: 1, whose 1 instances count as missed" in output
+    assert "false positives in videos outside the ground truth: 1" in output
     assert "false positives in videos without an annotated instance: 1" in output
     report = json.loads(Path("out/o.json").read_text(encoding="utf-8"))
     assert report["mAP"] == [25.0] * 9
@@ -79,6 +85,8 @@ def test_command_prints_and_writes(run: Run) -> None:
     assert report["errors"]["missed_by_length"]["up to 3 s"] == {"instances": 1, "missed": 1}
     frame = pd.read_csv("out/o.csv", index_col="class")
     assert frame.loc["mean", "AP@0.5"] == 25
+    for name, row in report["classes"].items():
+        assert frame.loc[name].tolist() == [row["instances"], row["detections"], *row["AP"]]
 
 
 def test_command_on_some_videos(run: Run) -> None:
@@ -90,7 +98,7 @@ def test_command_on_some_videos(run: Run) -> None:
     Path("list.txt").write_text("v1\n", encoding="utf-8")
     output = run("--videos", "list.txt")
     assert "videos left out: 2 with 2 instances: v0, v2" in output
-    assert "detections left out with videos or classes not chosen: 3" in output
+    assert "detections left out, in videos or of classes not chosen: 3" in output
     Path("list.txt").write_text("v1\nw0\n", encoding="utf-8")
     assert "list.txt: w0 not in subset 'test'" in run("--videos", "list.txt", exits=2)
     assert "split file nowhere.txt does not exist" in run("--videos", "nowhere.txt", exits=2)
@@ -98,20 +106,20 @@ def test_command_on_some_videos(run: Run) -> None:
 
 def test_command_on_some_classes_and_thresholds(run: Run) -> None:
     output = run("--classes", "CliffDiving", "--tiou", "0.5:0.95:0.05", "0.3", "--json", "o.json")
-    assert "detections left out with videos or classes not chosen: 3" in output
+    assert "detections left out, in videos or of classes not chosen: 3" in output
     report = json.loads(Path("o.json").read_text(encoding="utf-8"))
     assert list(report["classes"]) == ["CliffDiving"]
     assert report["tiou"] == [0.3, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
     error = run("--classes", "Surfing", exits=2)
     assert "--classes Surfing: not annotated in subset 'test', which has CliffDiving, D" in error
     for word in ("high", "0", "1.5", "0.9:0.1:0.1", "0.1:0.9:0", "nan"):
-        assert f"--tiou {word!r} is no threshold" in run("--tiou", word, exits=2)
+        assert f"--tiou {word!r} is not a threshold" in run("--tiou", word, exits=2)
     error = run("--error_tiou", "0.1", exits=2)
     assert "error tIoU 0.1 and background tIoU 0.1 do not fit together" in error
 
 
 def test_command_chooses_the_subset(run: Run) -> None:
-    assert "subset scored: training (as asked for)" in run("--subset", "training")
+    assert "subset: training (as requested)" in run("--subset", "training")
     error = run("--subset", "val", exits=2)
     assert "--subset 'val' is not in the ground truth; it has test (3 videos), training (1" in error
     error = run(results={"x": []}, exits=2)
@@ -122,6 +130,21 @@ def test_command_chooses_the_subset(run: Run) -> None:
     assert "nothing to score" in run("--videos", "list.txt", exits=2)
 
 
+def test_a_class_without_a_chosen_instance_is_null_in_json(run: Run) -> None:
+    Path("list.txt").write_text("v1\n", encoding="utf-8")
+    output = run("--videos", "list.txt", "--json", "o.json")
+    assert "CliffDiving" not in output
+    report = json.loads(Path("o.json").read_text(encoding="utf-8"))
+    assert report["classes"]["CliffDiving"] == {"instances": 0, "detections": 0, "AP": None}
+
+
+def test_command_does_not_import_what_takes_long() -> None:
+    listed = "import eval.detection.command, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True)
+    slow = {"torch", "pandas", "sklearn", "scipy", "matplotlib", "jinja2"}
+    assert not slow & set(done.stdout.split())
+
+
 def test_command_as_a_user_starts_it(real_data: Path, tmp_path: Path) -> None:
     source = real_data / "activitynet" / "activitynet_v1-2.json"
     database = read_database(source)
@@ -130,7 +153,7 @@ def test_command_as_a_user_starts_it(real_data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "eval.detection", "--tiou", "0.5:0.95:0.05"]
     files = ["--ground_truth", str(source), "--predictions", str(tmp_path / "pred.json")]
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=True)
-    assert "subset scored: validation" in done.stdout
+    assert "subset: validation" in done.stdout
     assert "average mAP %   .5-.95: 100.00" in done.stdout
     done = subprocess.run([*command, *files[:3], "no.json"], capture_output=True, text=True)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""The breakdown of errors: one hand-made case of each kind, and the slow twin."""
+"""Error analysis: one hand-made case of each kind, and the reference implementation."""
 
 from typing import Any
 
@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.detection.error_analysis import KINDS, error_breakdown
-from eval.detection.tables import breakdown_text
+from eval.detection.average_precision import detection_map
+from eval.detection.error_analysis import BEST, KINDS, analyze_errors
+from eval.detection.plain_values import plain_values
+from eval.detection.tables import error_text
 from eval.segments import Segments, segments_from_rows
-from tests import reference_map as twin
+from tests import reference_map as reference
 from utils.errors import UserError
 
 CLASSES = ("Diving", "CliffDiving", "Shotput")
@@ -26,14 +28,16 @@ row = st.tuples(
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(row, max_size=8).map(table), st.lists(row, max_size=40).map(table))
-def test_equals_the_twin(truth: Segments, predictions: Segments) -> None:
-    result = error_breakdown(truth, predictions, 0.5, background_tiou=0.2, number_edges=[1, 2])
-    errors, missed = twin.breakdown(twin.frame(truth), twin.frame(predictions), 0.5, 0.2)
+def test_equals_the_reference(truth: Segments, predictions: Segments) -> None:
+    result = analyze_errors(truth, predictions, 0.5, background_tiou=0.2, number_edges=[1, 2])
+    errors, missed = reference.count_errors(
+        reference.frame(truth), reference.frame(predictions), 0.5, 0.2
+    )
     for k, counts in enumerate(errors):
-        assert result.errors.iloc[k].to_dict() == {kind: counts.get(kind, 0) for kind in KINDS}
-    for tables in (result.missed_by_length, result.missed_by_number):
-        assert tables["missed"].sum() == len(missed)
-        assert tables["instances"].sum() == len(truth)
+        assert result.errors[k].tolist() == [counts.get(kind, 0) for kind in KINDS]
+    for ranges in (result.missed_by_length, result.missed_by_number):
+        assert ranges.missed.sum() == len(missed)
+        assert ranges.instances.sum() == len(truth)
 
 
 def one_of_each() -> tuple[Segments, Segments]:
@@ -55,32 +59,34 @@ def one_of_each() -> tuple[Segments, Segments]:
 
 
 def test_one_of_each_kind() -> None:
-    result = error_breakdown(*one_of_each())
-    assert list(result.errors.columns) == list(KINDS)
-    # Two instances of the class: two detections more with each row.
-    assert result.errors.to_numpy()[:4].tolist() == [
+    result = analyze_errors(*one_of_each())
+    # Two instances of the class: two more detections in each row.
+    assert result.errors[:4].tolist() == [
         [1, 1, 0, 0, 0],
         [1, 1, 1, 1, 0],
         [1, 1, 1, 1, 2],
         [1, 1, 1, 1, 2],
     ]
-    assert list(result.missed_by_length.loc["up to 3 s"]) == [1, 1]
-    assert list(result.missed_by_length.loc["over 6 to 12 s"]) == [2, 1]
-    assert list(result.missed_by_number.loc["up to 1"]) == [1, 1]
-    assert list(result.missed_by_number.loc["over 1 to 40"]) == [2, 1]
+    errors = plain_values(detection_map(*one_of_each()), result)["errors"]
+    assert list(errors["best"]) == list(BEST)
+    assert errors["missed_by_length"]["up to 3 s"] == {"instances": 1, "missed": 1}
+    assert errors["missed_by_length"]["over 6 to 12 s"] == {"instances": 2, "missed": 1}
+    assert errors["missed_by_number"]["up to 1"] == {"instances": 1, "missed": 1}
+    assert errors["missed_by_number"]["over 1 to 40"] == {"instances": 2, "missed": 1}
 
 
 def test_only_the_best_ten_times_as_many_count() -> None:
     truth = table([(0, 0, 0, 10, 1)])
     late = table([*[(1, 0, 0, 1, 0.9)] * 10, (0, 0, 0, 10, 0.1)])
-    result = error_breakdown(truth, late)
-    assert list(result.errors.loc["10G"]) == [0, 0, 0, 0, 10]
-    assert result.missed_by_number["missed"].sum() == 1
+    result = analyze_errors(truth, late)
+    assert result.errors[BEST.index("10G")].tolist() == [0, 0, 0, 0, 10]
+    assert result.missed_by_number.missed.sum() == 1
 
 
-def test_text_shows_shares_and_empty_ranges() -> None:
-    lines = breakdown_text(error_breakdown(*one_of_each())).splitlines()
-    assert lines[0].startswith("Errors at tIoU 0.5")
+def test_text_shows_percentages_and_empty_ranges() -> None:
+    values = plain_values(detection_map(*one_of_each()), analyze_errors(*one_of_each()))
+    lines = error_text(values["errors"]).splitlines()
+    assert lines[0].startswith("Error analysis (DETAD) at tIoU 0.5")
     assert lines[2].split() == ["1G", "50.0", "50.0", "0.0", "0.0", "0.0", "2"]
     assert any(line.split() == ["over", "18", "s", "0", "0", "-"] for line in lines)
 
@@ -98,4 +104,4 @@ def test_text_shows_shares_and_empty_ranges() -> None:
 )
 def test_refuses(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        error_breakdown(*one_of_each(), **change)
+        analyze_errors(*one_of_each(), **change)

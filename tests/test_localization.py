@@ -1,6 +1,8 @@
-"""Scores to segments: the released code's values, the slow twin, and cases worked out by hand."""
+"""Scores to segments: official values, the reference implementation, cases worked out by hand."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,23 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import interp1d
 
-from eval.localization import localize, non_maximum_suppression, propose, upsample
+from config.datasets import THUMOS14
+from config.localization import LocalizationSettings
+from eval.localization import localize, propose, upsample
+from eval.nms import non_maximum_suppression
 from eval.scores import VideoScores
 from eval.segments import Segments, segments_from_rows
-from tests import reference_localization as twin
+from tests import reference_localization as reference
 
-PAPER: dict[str, Any] = {
-    "cas_thresholds": (0.15, 0.2),
-    "attention_thresholds": tuple(np.arange(0.15, 1.0, 0.05).tolist()),
-}
+PAPER = THUMOS14.localization
+
+
+def thresholds(
+    *, cas: Sequence[float] = (), attention: Sequence[float] = (), **changes: Any
+) -> LocalizationSettings:
+    """Settings with these thresholds only, and one step per snippet."""
+    levels = {"cas_thresholds": tuple(cas), "attention_thresholds": tuple(attention)}
+    return replace(PAPER, **{"upsampling": 1, **levels, **changes})
 
 
 def video_scores(
@@ -64,47 +74,49 @@ def assert_rows(got: NDArray[np.float64], want: ArrayLike) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-15)
 
 
-# --- The values of the released code
+# --- The values of the official implementation
 
 
 @pytest.fixture(scope="module")
-def released(golden: Path) -> dict[str, NDArray[Any]]:
+def official(golden: Path) -> dict[str, NDArray[Any]]:
     with np.load(golden / "eval.npz") as file:
         return dict(file)
 
 
 @pytest.mark.parametrize(("stage", "key"), [(propose, "raw"), (localize, "final")])
-def test_equals_the_released_code(released: dict[str, NDArray[Any]], stage: Any, key: str) -> None:
-    names = released["video_names"].tolist()
-    config = json.loads(str(released["settings_json"]))
+def test_equals_the_official_implementation(
+    official: dict[str, NDArray[Any]], stage: Any, key: str
+) -> None:
+    names = official["video_names"].tolist()
+    config = json.loads(str(official["settings_json"]))
     videos = [
         VideoScores(
             name,
-            int(released[f"in/{name}/vid_len"]),
-            released[f"in/{name}/act_inst_cas"],
-            released[f"in/{name}/temp_att"][:, 0],
-            released[f"in/{name}/act_inst_cls"],
+            int(official[f"in/{name}/vid_len"]),
+            official[f"in/{name}/act_inst_cas"],
+            official[f"in/{name}/temp_att"][:, 0],
+            official[f"in/{name}/act_inst_cls"],
         )
         for name in names
     ]
-    segments = stage(
-        videos,
-        released["class_names"].tolist(),
-        cas_thresholds=config["cas_thresholds"],
-        attention_thresholds=config["att_thresholds"],
+    given_settings = replace(
+        PAPER,
+        cas_thresholds=tuple(config["cas_thresholds"]),
+        attention_thresholds=tuple(config["att_thresholds"]),
     )
+    segments = stage(videos, official["class_names"].tolist(), given_settings)
     assert segments.videos == tuple(names)
     for number, name in enumerate(names):
-        assert_rows(rows(segments, number), released[f"out/{name}/{key}"])
+        assert_rows(rows(segments, number), official[f"out/{name}/{key}"])
 
 
-def test_upsampling_equals_the_released_code(released: dict[str, NDArray[Any]]) -> None:
-    label = int(np.argmax(released["in/vid_a/act_inst_cls"]))
+def test_upsampling_equals_the_official_implementation(official: dict[str, NDArray[Any]]) -> None:
+    label = int(np.argmax(official["in/vid_a/act_inst_cls"]))
     for values, key in [
-        (released["in/vid_a/act_inst_cas"][:, label], "cls_scores"),
-        (released["in/vid_a/temp_att"][:, 0], "inst_att"),
+        (official["in/vid_a/act_inst_cas"][:, label], "cls_scores"),
+        (official["in/vid_a/temp_att"][:, 0], "inst_att"),
     ]:
-        want = released[f"out/upsampled_first_video_{key}"].ravel()
+        want = official[f"out/upsampled_first_video_{key}"].ravel()
         np.testing.assert_allclose(upsample(values, 20), want, rtol=1e-12)
 
 
@@ -116,7 +128,7 @@ def test_upsampling_equals_the_released_code(released: dict[str, NDArray[Any]]) 
         ("short_proposals", "short_kept_0p55", 0.55),
     ],
 )
-def test_suppression_equals_the_released_code(
+def test_suppression_equals_the_official_implementation(
     golden: Path, given_key: str, kept_key: str, tiou: float
 ) -> None:
     with np.load(golden / "nms_ap.npz") as file:
@@ -152,62 +164,50 @@ def test_upsampling_of_one_snippet_is_constant() -> None:
 
 
 def test_a_run_scored_by_hand() -> None:
-    # One step a snippet of 16 / 25 s. The run 5..8 at 0.5 has windows of 0.8 steps: the left one
-    # begins at int(4.2) = 4 and holds a step, the right one ends with int(8.8) = 8 and is empty.
+    # One step per snippet of 16 / 25 s. The run 5..8 at 0.5 has windows of 0.8 steps: the left one
+    # starts at int(4.2) = 4 and has one step, the right one ends with int(8.8) = 8 and is empty.
     cas = [0.0, 0.0, 0.0, 0.0, 0.125, 0.5, 1.0, 1.0, 0.5, 0.25, 0.0]
     video = video_scores(cas, np.zeros(11))
-    found = propose([video], ["run"], cas_thresholds=[0.5], attention_thresholds=[], upsampling=1)
+    found = propose([video], ["run"], thresholds(cas=[0.5]))
     assert_rows(rows(found), [[0, 0.75, 5 * 0.64, 9 * 0.64]])  # what is below 0.5 counts as 0
     by_attention = video_scores(cas, np.asarray(cas))
-    found = propose(
-        [by_attention], ["run"], cas_thresholds=[], attention_thresholds=[0.5], upsampling=1
-    )
+    found = propose([by_attention], ["run"], thresholds(attention=[0.5]))
     assert_rows(rows(found), [[0, 0.75 - 0.125, 5 * 0.64, 9 * 0.64]])
 
 
 def test_windows_are_clipped_at_the_borders() -> None:
     cas = [1.0, 1.0, 1.0, 1.0, 0.25, 0.25]
     video = video_scores(cas, [0, 1, 1, 1, 1, 0])
-    found = propose(
-        [video], ["run"], cas_thresholds=[], attention_thresholds=[1], upsampling=1, outer=5
-    )
+    found = propose([video], ["run"], thresholds(attention=[1], outer_ratio=5))
     assert_rows(rows(found), [[0, 3.25 / 4 - 1.25 / 2, 0.64, 5 * 0.64]])
 
 
 @pytest.mark.parametrize("length", [1, 2, 30])
 def test_everything_above_every_threshold_is_the_whole_video(length: int) -> None:
     video = video_scores(np.full(length, 0.5), np.ones(length), snippets=2 * length)
-    found = propose([video], ["run"], **PAPER)
+    found = propose([video], ["run"], PAPER)
     whole = [0, 0.5, 0, 2 * length * 0.64]
     assert_rows(rows(found), [whole] * (2 + 17))
-    assert_rows(rows(localize([video], ["run"], **PAPER)), [whole])
+    assert_rows(rows(localize([video], ["run"], PAPER)), [whole])
 
 
 def test_a_run_of_one_step_is_no_proposal() -> None:
     cas = [0.9, 0, 0, 0.9, 0, 0.9, 0.9, 0, 0.9]
     video = video_scores(cas, np.zeros(9))
-    found = propose([video], ["run"], cas_thresholds=[0.5], attention_thresholds=[], upsampling=1)
+    found = propose([video], ["run"], thresholds(cas=[0.5]))
     assert rows(found)[:, 2:].tolist() == [[5 * 0.64, 7 * 0.64]]
 
 
 def test_a_value_at_the_threshold_is_inside() -> None:
     video = video_scores([0.5, 0.5, 0.25], [0.0, 0.75, 0.75])
-    found = propose(
-        [video], ["run"], cas_thresholds=[0.5], attention_thresholds=[0.75], upsampling=1
-    )
+    found = propose([video], ["run"], thresholds(cas=[0.5], attention=[0.75]))
     assert rows(found)[:, 2].tolist() == [0.0, 0.64]
 
 
-def test_seconds_follow_from_the_rows_of_the_file() -> None:
+def test_seconds_follow_from_the_snippets_of_the_file() -> None:
     video = video_scores(np.full(4, 0.9), np.zeros(4), snippets=10)
-    found = propose(
-        [video],
-        ["run"],
-        cas_thresholds=[0.5],
-        attention_thresholds=[],
-        frames_per_second=30,
-        snippet_frames=8,
-    )
+    changed = thresholds(cas=[0.5], upsampling=20, frames_per_second=30.0, snippet_frames=8)
+    found = propose([video], ["run"], changed)
     np.testing.assert_allclose([found.start[0], found.end[0]], [0, 10 * 8 / 30], rtol=1e-14)
 
 
@@ -216,7 +216,7 @@ def test_classes_above_the_threshold_or_the_best_action() -> None:
 
     def labels(class_scores: list[float]) -> list[int]:
         video = video_scores(cas, attention, class_scores)
-        found = propose([video], ["a", "b", "c"], cas_thresholds=[0.5], attention_thresholds=[])
+        found = propose([video], ["a", "b", "c"], thresholds(cas=[0.5]))
         return found.label.tolist()
 
     assert labels([0.3, 0.1, 0.6, 0.0]) == [0, 2]
@@ -231,12 +231,12 @@ def test_videos_without_proposals_stay_in_the_table() -> None:
         video_scores([0.0, 0.0], [0.0, 0.0], name="nothing"),
         video_scores([0.9, 0.9], [0.0, 0.0], name="action"),
     ]
-    found = localize(videos, ["run"], **PAPER)
+    found = localize(videos, ["run"], PAPER)
     assert found.videos == ("empty", "nothing", "action")
     assert found.classes == ("run",)
     assert found.video.tolist() == [2]
     for given_videos in (videos[:2], []):
-        none = localize(given_videos, ["run"], **PAPER)
+        none = localize(given_videos, ["run"], PAPER)
         assert len(none) == 0
         assert none.start.dtype == np.float64
         assert none.label.dtype == np.int64
@@ -248,7 +248,7 @@ def test_a_score_that_is_not_finite_names_the_video(field: str, value: float) ->
     video = video_scores(np.full((3, 2), 0.5), np.full(3, 0.5), [0.5, 0.5], name="broken_7")
     getattr(video, field).ravel()[-1] = value
     with pytest.raises(ValueError, match=f"video broken_7: {field} holds NaN or infinity"):
-        localize([video], ["a", "b"], **PAPER)
+        localize([video], ["a", "b"], PAPER)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_score_that_is_not_finite_names_the_video(field: str, value: float) ->
 )
 def test_shapes_that_do_not_agree_name_the_video(video: VideoScores, message: str) -> None:
     with pytest.raises(ValueError, match=rf"video video: .*{message}.* wanted .*2 or more"):
-        propose([video], ["a", "b"], **PAPER)
+        propose([video], ["a", "b"], PAPER)
 
 
 level = st.one_of(st.integers(0, 8).map(lambda n: n / 8), st.floats(0, 1, width=32))
@@ -285,23 +285,24 @@ def any_video(draw: st.DrawFn, classes: int) -> VideoScores:
     cas_thresholds=st.lists(level, max_size=3),
     attention_thresholds=st.lists(level, max_size=3),
     upsampling=st.integers(1, 20),
-    outer=st.sampled_from([0.0, 0.15, 0.2, 0.5, 3.0]),
+    outer_ratio=st.sampled_from([0.0, 0.15, 0.2, 0.5, 3.0]),
 )
-def test_equals_the_twin(videos: list[VideoScores], **config: Any) -> None:
-    found = propose(videos, ["a", "b"], **config)
+def test_equals_the_reference(videos: list[VideoScores], **config: Any) -> None:
+    given_settings = replace(PAPER, **config)
+    found = propose(videos, ["a", "b"], given_settings)
     for number, video in enumerate(videos):
-        assert_rows(rows(found, number), twin.propose(video, 2, **config))
+        assert_rows(rows(found, number), reference.propose(video, 2, given_settings))
 
 
-def test_equals_the_twin_at_the_size_of_the_paper() -> None:
+def test_equals_the_reference_at_the_size_of_the_paper() -> None:
     videos = [noise(750, 20, seed) for seed in range(2)]
     classes = [f"class {c}" for c in range(20)]
-    found, kept = propose(videos, classes, **PAPER), localize(videos, classes, **PAPER)
+    found, kept = propose(videos, classes, PAPER), localize(videos, classes, PAPER)
     for number, video in enumerate(videos):
-        proposals = twin.propose(video, 20, **PAPER)
+        proposals = reference.propose(video, 20, PAPER)
         assert len(proposals) > 20_000
         assert_rows(rows(found, number), proposals)
-        assert_rows(rows(kept, number), twin.non_maximum_suppression(proposals, 0.55, 1.0))
+        assert_rows(rows(kept, number), reference.non_maximum_suppression(proposals, 0.55, 1.0))
 
 
 # --- Non-maximum suppression
@@ -331,11 +332,11 @@ any_proposals = given(
 
 @settings(deadline=None)
 @any_proposals
-def test_suppression_equals_the_twin(
+def test_suppression_equals_the_reference(
     proposals: list[tuple[int, float, float, float]], tiou: float, offset: float
 ) -> None:
     kept = rows(non_maximum_suppression(table(proposals), tiou, offset))
-    want = np.array(twin.non_maximum_suppression(proposals, tiou, offset)).reshape(-1, 4)
+    want = np.array(reference.non_maximum_suppression(proposals, tiou, offset)).reshape(-1, 4)
     np.testing.assert_array_equal(kept, want)
 
 
@@ -370,7 +371,7 @@ def test_of_equal_scores_the_earlier_row_stays() -> None:
     assert rows(non_maximum_suppression(table(overlapping), 0.5)).tolist() == [[0, 0.5, 1.0, 9.0]]
 
 
-def test_the_offset_of_the_release_drops_a_disjoint_neighbour() -> None:
+def test_the_official_offset_drops_a_disjoint_neighbour() -> None:
     neighbours = [(0, 0.9, 0.0, 0.2), (0, 0.8, 0.2, 0.4)]
     assert len(non_maximum_suppression(table(neighbours), 0.55, offset=1)) == 1
     assert len(non_maximum_suppression(table(neighbours), 0.55, offset=0)) == 2

@@ -1,4 +1,4 @@
-"""The prediction file: back to the same bits, forgiving, one line about a bad one."""
+"""The prediction file: read back bit for bit, tolerant, one line about a bad file."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def assert_equal(one: Segments, other: Segments) -> None:
 
 
 @given(rows)
-def test_comes_back_to_the_same_bits(
+def test_is_read_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, list[float], float]]
 ) -> None:
     path = tmp_path_factory.mktemp("predictions") / "pred.json"
@@ -41,7 +41,7 @@ def test_comes_back_to_the_same_bits(
     assert_equal(read_predictions(path), table)
 
 
-def test_is_the_form_of_the_activitynet_toolkit(tmp_path: Path) -> None:
+def test_is_in_the_format_of_the_activitynet_toolkit(tmp_path: Path) -> None:
     path = tmp_path / "pred.json"
     table = segments_from_rows(["b", "a"], ["Diving"], [(0, 0, 0.5, 1.5, 0.1)])
     write_predictions(path, table)
@@ -58,7 +58,7 @@ def test_writes_only_what_json_can_hold(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_forgives_what_does_no_harm(tmp_path: Path) -> None:
+def test_tolerates_what_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "pred.json"
     late = {"label": "Shotput", "score": "0.25", "segment": [3, 4.5], "id": 7}
     early = {"label": "Diving", "score": 1, "segment": [0, 0]}

@@ -1,4 +1,4 @@
-"""The report: what is written, that no name can break out of it, and the pictures."""
+"""The report: what is written, that no name can break out of it, and the figures."""
 
 import base64
 import json
@@ -18,18 +18,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from config.datasets import THUMOS14
 from eval.detection.average_precision import detection_map
-from eval.detection.error_analysis import error_breakdown
+from eval.detection.error_analysis import BEST, KINDS, analyze_errors
 from eval.evaluator import Evaluation
-from eval.report.page import _choose, rate_videos, write_report
-from eval.report.timelines import (
-    COLOURS,
-    SCORE_FRACTION,
-    _drawn,
-    _is_found,
-    draw_overview,
-    draw_timeline,
-)
+from eval.report.drawn_detections import COLOURS, SCORE_FRACTION, choose_detections, is_found
+from eval.report.drawn_videos import choose_videos, rate_videos
+from eval.report.page import write_report
+from eval.report.timelines import draw_overview, draw_timeline
 from eval.scores import VideoScores
 from eval.segments import Segments, segments_from_rows
 from utils.errors import UserError
@@ -62,7 +58,10 @@ def make_case(
     rows = [(0, 0, 2, 8, 0.9), (0, 1, 9, 12, 0.8), (1, 0, 3, 7, 0.6), (2, 0, 4, 8, 0.5)]
     detections = segments_from_rows(names, classes, [*rows, (3, 0, 1, 2, 0.3)])
     evaluation = Evaluation(
-        detections, detection_map(truth, detections), math.nan if not truth_rows else 0.75
+        detections,
+        detection_map(truth, detections),
+        0.75 if truth_rows else math.nan,
+        THUMOS14.main_average,
     )
     return evaluation, [make_scores(name, 20, 20, len(classes)) for name in names], truth
 
@@ -129,8 +128,9 @@ def test_json_holds_the_numbers_of_the_evaluation(tmp_path: Path) -> None:
     assert diving["AP"] == (result.average_precision[:, 0] * 100).tolist()
     assert diving["average_AP"] == pytest.approx(np.mean(diving["AP"][:7]))
     assert found["classes"]["Shotput"]["average_AP"] is None  # has no instance
-    errors = error_breakdown(truth, evaluation.detections).errors
-    assert found["errors"]["best"] == errors.to_dict(orient="index")
+    errors = analyze_errors(truth, evaluation.detections).errors.tolist()
+    counts = [dict(zip(KINDS, row, strict=True)) for row in errors]
+    assert found["errors"]["best"] == dict(zip(BEST, counts, strict=True))
     assert found["settings"] == {"lr": 1e-4, "tiou": [0.1, 0.5], "data_dir": "data"}
     assert found["drawn"] == {"all, best first": ["video_a", "video_b", "video_c"]}
 
@@ -142,9 +142,21 @@ def test_page_shows_the_numbers(tmp_path: Path) -> None:
         *(f"{value:.2f}" for value in evaluation.detection.averages().values()),
         *(f"{value * 100:.2f}" for value in evaluation.detection.mean_average_precision),
         *("75.00 %", "5 videos, 5 instances of 2 classes", "0.0125", "0.1, 0.5"),
-        *("1 annotated videos were not scored", "Shotput", "unscored"),
+        *("for which the network gave no scores: 1, whose 1 instances", "unscored"),
     ):
         assert shown in text
+    assert "Shotput" not in text  # neither an instance nor a detection
+    assert "Classes without instances are not shown" not in text
+
+
+def test_page_counts_the_detections_of_hidden_classes(tmp_path: Path) -> None:
+    evaluation, scores, truth = make_case(truth_rows=((0, 1, 9, 12, 1),))
+    found = evaluation.detections
+    truth = truth.take(truth.label == 1)
+    result = detection_map(truth, found)
+    case = (Evaluation(found, result, 0.5, THUMOS14.main_average), scores, truth)
+    text = " ".join(Page(write(tmp_path, case, videos=0)).text.split())
+    assert "Classes without instances are not shown: 2, with 4 detections." in text
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
@@ -157,7 +169,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     page = Page(html)
     assert not page.tags & {"script", "b onclick", "iframe", "object", "base"}
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    for shown in (names[0], names[1], *case[2].classes, *(evil + e for e in ("key", "value"))):
+    for shown in (names[0], names[1], *case[2].classes[:2], *(evil + e for e in ("key", "value"))):
         assert shown in page.text
     assert f"{evil}title" in page.text
     assert {f"video-{name}" for name in names[:2]} <= set(page.values("id"))
@@ -174,7 +186,7 @@ def test_page_needs_no_network_and_no_script(tmp_path: Path) -> None:
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in page.values("content")
 
 
-def test_pictures_are_embedded_and_kept(tmp_path: Path) -> None:
+def test_figures_are_embedded_and_kept(tmp_path: Path) -> None:
     page = Page(write(tmp_path, make_case()))
     embedded = [base64.b64decode(value.partition(",")[2]) for value in page.values("src")]
     files = [tmp_path / "timelines" / f"video_{letter}.png" for letter in "abc"]
@@ -201,10 +213,10 @@ def test_report_without_ground_truth(tmp_path: Path) -> None:
     assert len(page.values("src")) == 2
 
 
-def test_report_without_pictures_or_detections(tmp_path: Path) -> None:
+def test_report_without_figures_or_detections(tmp_path: Path) -> None:
     evaluation, scores, truth = make_case()
     none = segments_from_rows(evaluation.detections.videos, CLASSES[:3], [])
-    empty = Evaluation(none, detection_map(truth, none), 0.5)
+    empty = Evaluation(none, detection_map(truth, none), 0.5, THUMOS14.main_average)
     page = Page(write(tmp_path, (empty, scores, truth), videos=0))
     assert not page.values("src")
     assert not (tmp_path / "timelines").exists()
@@ -240,11 +252,11 @@ def test_video_scores_by_hand() -> None:
 @pytest.mark.parametrize("count", range(13))
 def test_choice_of_videos(count: int) -> None:
     rated = {f"v{i:02}": float(i // 2) for i in range(13)}
-    groups = _choose(rated, list(rated), count)
+    groups = choose_videos(rated, list(rated), count)
     drawn = [name for names in groups.values() for name in names]
     assert len(drawn) == len(set(drawn)) == count
     assert list(groups) == ["best", "median", "worst"]
-    assert groups == _choose(dict(reversed(rated.items())), list(rated)[::-1], count)
+    assert groups == choose_videos(dict(reversed(rated.items())), list(rated)[::-1], count)
     if count >= 3:
         assert groups["best"][0] == "v12"
         assert "v07" in groups["median"]
@@ -258,7 +270,7 @@ instance = st.tuples(st.integers(0, 20), st.integers(0, 8), st.integers(-4, 8))
 @given(st.lists(instance, max_size=25), st.integers(1, 3))
 def test_lanes(rows: list[tuple[int, int, int]], lanes: int) -> None:
     table = segments_from_rows(["v"], CLASSES, [(0, 1, s, s + n, p / 8) for s, n, p in rows])
-    drawn = _drawn(table, CLASSES[1], lanes)
+    drawn = choose_detections(table, CLASSES[1], lanes)
     expected: list[tuple[int, float, float, float]] = []  # one detection at a time
     best = max((p / 8 for _, _, p in rows), default=0)
     for start, length, score in sorted(rows, key=lambda row: -row[2]):
@@ -274,15 +286,15 @@ def test_lanes(rows: list[tuple[int, int, int]], lanes: int) -> None:
     assert drawn.total == len(rows)
     assert ((drawn.opacity >= 0) & (drawn.opacity <= 1)).all()
     assert (np.diff(drawn.opacity) <= 0).all()
-    assert not len(_drawn(table, CLASSES[0], lanes).rows)
+    assert not len(choose_detections(table, CLASSES[0], lanes).rows)
 
 
 def test_found_instances() -> None:
     instances = segments_from_rows(["v"], CLASSES, [(0, 0, 0, 4, 1), (0, 0, 10, 14, 1)])
     drawn = segments_from_rows(["v"], CLASSES, [(0, 0, 0, 2, 1), (0, 0, 10, 11.9, 1)])
-    assert _is_found(instances, drawn).tolist() == [True, False]
-    assert _is_found(instances, drawn.take(np.zeros(2, bool))).tolist() == [False, False]
-    assert not len(_is_found(instances.take(np.zeros(2, bool)), drawn))
+    assert is_found(instances, drawn).tolist() == [True, False]
+    assert is_found(instances, drawn.take(np.zeros(2, bool))).tolist() == [False, False]
+    assert not len(is_found(instances.take(np.zeros(2, bool)), drawn))
 
 
 LONG = [(0, c, 8.0 * i + c, 8.0 * i + c + 3, 1.0) for c in range(6) for i in range(220)]

@@ -1,6 +1,4 @@
-"""Mean average precision at temporal IoU, of a table of detections or of any prediction file:
-
-    python -m eval.detection --ground_truth gt.json --predictions pred.json
+"""Mean average precision (mAP) at temporal IoU.
 
 Letters: K thresholds, C classes, N detections, G ground-truth instances.
 """
@@ -11,29 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from config.datasets import THUMOS14
 from eval.detection.matching import match_ranked, ranked
 from eval.segments import Segments
 from utils.errors import UserError
 
-TIOU: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-AVERAGES = ((0.1, 0.5), (0.3, 0.7), (0.1, 0.7))
+AVERAGES = ((0.1, 0.5), (0.3, 0.7), (0.1, 0.7))  # ranges of tIoU in steps of 0.1
 AP_KINDS: tuple[str, ...] = ("activitynet", "thumos14")
 
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """Average precision of each class at each threshold, as fractions, and what was counted.
+    """Average precision of each class at each threshold, as fractions, and counts.
 
     Attributes:
         tiou: (K,) temporal IoU thresholds.
-        classes: the C classes of the ground truth.
+        classes: Names of the C classes of the ground truth.
         average_precision: (K, C) float64; NaN for a class without an instance in the ground truth.
         instances: (C,) int64, ground-truth instances of each class.
-        detections: (C,) int64, detections of each class, those in unknown videos included.
-        videos: how many videos the ground truth has, those without an instance included.
-        unknown_video: detections in videos that the ground truth does not have: false positives.
-        unknown_label: detections of classes that the ground truth does not have: left out.
-        unannotated: false positives in videos of the ground truth that have no instance.
+        detections: (C,) int64, detections of each class, including those in unknown videos.
+        videos: Number of videos of the ground truth, including those without an instance.
+        unknown_video: Number of detections in videos outside the ground truth: false positives.
+        unknown_label: Number of detections of classes outside the ground truth: left out.
+        unannotated: Number of false positives in ground-truth videos without an instance.
     """
 
     tiou: NDArray[np.float64]
@@ -49,57 +47,71 @@ class DetectionResult:
     @property
     def mean_average_precision(self) -> NDArray[np.float64]:
         """(K,) mean over the classes that have an instance; NaN if none has."""
-        scored = self.instances > 0
-        if not scored.any():
+        annotated = self.instances > 0
+        if not annotated.any():
             return np.full(len(self.tiou), np.nan)
-        return self.average_precision[:, scored].mean(axis=1)
+        return self.average_precision[:, annotated].mean(axis=1)
 
     def average(self, low: float, high: float) -> float:
         """Mean of the mAP over the thresholds from `low` to `high`, both included, in percent.
 
         Raises:
-            ValueError: if `low` or `high` is not among the thresholds, for then the number would
-                not be the average that its name promises.
+            ValueError: If `low` or `high` is not among the thresholds, because then the number
+                would not be the average that its name promises.
         """
         for end in (low, high):
             if not np.isclose(self.tiou, end, rtol=0, atol=1e-9).any():
                 raise ValueError(f"no average from {low} to {high}: {end} is not in {self.tiou}")
-        inside = (self.tiou > low - 1e-9) & (self.tiou < high + 1e-9)
-        return float(self.mean_average_precision[inside].mean() * 100)
+        return float(self.mean_average_precision[self._between(low, high)].mean() * 100)
 
     def averages(self) -> dict[str, float]:
         """The customary averages in percent, by name: .1-.5, .3-.7 and .1-.7 in steps of .1.
 
-        Thresholds that allow none of these, as ActivityNet's, give the one over all of them.
+        Thresholds that allow none of these, such as ActivityNet's, give the average over all.
         """
-        found = {}
+        return {average_name(low, high): self.average(low, high) for low, high in self._ranges()}
+
+    def class_averages(self, name: str) -> NDArray[np.float64]:
+        """(C,) average precision of each class in percent, over the range of one of `averages`."""
+        low, high = next(ends for ends in self._ranges() if average_name(*ends) == name)
+        inside = self._between(low, high)
+        return np.array([one_class[inside].mean() * 100 for one_class in self.average_precision.T])
+
+    def _ranges(self) -> list[tuple[float, float]]:
+        """The ranges of `averages`."""
+        found = []
         for low, high in AVERAGES:
-            inside = self.tiou[(self.tiou > low - 1e-9) & (self.tiou < high + 1e-9)]
+            inside = self.tiou[self._between(low, high)]
             steps = np.arange(round(low * 10), round(high * 10) + 1) / 10
             if len(inside) == len(steps) and np.allclose(np.sort(inside), steps, rtol=0, atol=1e-9):
-                found[_range_name(low, high)] = self.average(low, high)
-        if not found:
-            low, high = self.tiou.min(), self.tiou.max()
-            found[_range_name(low, high)] = self.average(low, high)
-        return found
+                found.append((low, high))
+        return found or [(float(self.tiou.min()), float(self.tiou.max()))]
+
+    def _between(self, low: float, high: float) -> NDArray[np.bool_]:
+        return (self.tiou > low - 1e-9) & (self.tiou < high + 1e-9)
+
+
+def average_name(low: float, high: float) -> str:
+    """The name of an average over tIoU thresholds, such as .1-.7."""
+    return "-".join(f"{value:g}".removeprefix("0") for value in (low, high))
 
 
 def detection_map(
     ground_truth: Segments,
     predictions: Segments,
-    tiou: Sequence[float] = TIOU,
+    tiou: Sequence[float] = THUMOS14.tiou,
     *,
     ap: str = "activitynet",
 ) -> DetectionResult:
-    """Scores detections as the ActivityNet toolkit does: every instance is found at most once.
+    """Evaluates detections as the ActivityNet toolkit does: an instance is found at most once.
 
-    Videos and classes of the two tables are matched by name. Detections of a class, over all
-    videos, go by falling score, equal ones in the order of the table. Each takes the instance of
-    its video and class that it overlaps most among those that are free and overlapped by at least
-    the threshold (of equals the first of the table), and is a false positive where there is none,
-    as in a video that the ground truth does not have. A detection of a class that the ground truth
-    does not have cannot be scored; it is counted. A class without an instance has no average
-    precision and no part in the mean; a class with instances but no detection has 0.
+    Videos and classes of the two tables are matched by name. The detections of a class, over all
+    videos, are taken by falling score, equal ones in the order of the table. Each takes the
+    instance of its video and class that it overlaps most among the free ones whose tIoU reaches the
+    threshold (of equals the first of the table), and is a false positive if there is none, as in a
+    video outside the ground truth. Detections of a class outside the ground truth cannot be
+    evaluated; they are counted. A class without an instance has no average precision and is not
+    part of the mean; a class with instances but no detection has 0.
 
     Args:
         ground_truth: G instances; scores are not read.
@@ -110,7 +122,7 @@ def detection_map(
             THUMOS challenge did.
 
     Raises:
-        UserError: for another `ap`, a threshold outside that range, a number that is not finite.
+        UserError: If `ap` is another word, a threshold is out of range or a number not finite.
     """
     thresholds = _checked_thresholds(tiou)
     if ap not in AP_KINDS:
@@ -119,7 +131,9 @@ def detection_map(
     _check_finite(predictions, "predictions")
     detections = ranked(predictions, ground_truth)
     holder = match_ranked(detections, ground_truth, thresholds)
-    hit = np.zeros((len(thresholds), len(detections) + 1), bool)  # last: instances nobody found
+    hit = np.zeros(
+        (len(thresholds), len(detections) + 1), bool
+    )  # last column: instances without a detection
     np.put_along_axis(hit, holder, True, axis=1)
 
     number = len(ground_truth.classes)
@@ -135,7 +149,7 @@ def detection_map(
 
     annotated = np.zeros(len(ground_truth.videos) + 1, bool)
     annotated[ground_truth.video] = True
-    annotated[-1] = True  # where the index -1 of unknown videos points to: counted apart
+    annotated[-1] = True  # the entry of index -1, unknown videos, which are counted apart
     return DetectionResult(
         tiou=thresholds,
         classes=ground_truth.classes,
@@ -156,19 +170,15 @@ def average_precision_of(
 
     Args:
         precision, recall: (..., N) after each of N detections by falling score.
-        ap: "activitynet": precision at a recall is the best one at that recall or above;
-            "thumos14": it is taken as it stands.
+        ap: "activitynet" takes as precision at a recall the best one at that recall or above,
+            "thumos14" the precision itself.
 
     Returns:
-        (...) average precision; 0 without a detection.
+        (...) average precision; 0 if there is no detection.
     """
     if ap == "activitynet":
         precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     return (np.diff(recall, axis=-1, prepend=0) * precision).sum(axis=-1)
-
-
-def _range_name(low: float, high: float) -> str:
-    return "-".join(f"{value:g}".removeprefix("0") for value in (low, high))
 
 
 def _checked_thresholds(tiou: Sequence[float]) -> NDArray[np.float64]:

@@ -1,23 +1,31 @@
-"""The command `python -m eval.detection`: scores any prediction file against an annotation file."""
+"""The command `python -m eval.detection`: evaluates any prediction file.
+
+    python -m eval.detection --ground_truth gt.json --predictions predictions.json
+
+The mAP comes first, then what was evaluated, the average precision of each class and the error
+analysis (DETAD). Neither PyTorch nor pandas is imported, so that the command starts quickly.
+"""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from config.datasets import THUMOS14
 from dataset.annotations import read_database
-from eval.detection.average_precision import AP_KINDS, TIOU, DetectionResult, detection_map
-from eval.detection.error_analysis import LENGTH_EDGES, NUMBER_EDGES, Breakdown, error_breakdown
+from eval.detection.average_precision import AP_KINDS, DetectionResult, detection_map
+from eval.detection.error_analysis import analyze_errors
+from eval.detection.plain_values import plain_values
 from eval.detection.prediction_file import read_predictions
-from eval.detection.selection import Selection, select, some
-from eval.detection.tables import breakdown_text, class_table, class_text, map_table
+from eval.detection.selection import Selection, first_names, select
+from eval.detection.tables import class_csv, class_text, counts_line, error_text, map_table
 from utils.errors import UserError, command
 from utils.files import write_json, write_text
 
 
 @command("eval.detection")
 def main() -> None:
-    """Reads the two files, prints the tables, writes JSON and CSV where asked to."""
+    """Reads the two files, prints the tables, and writes JSON and CSV on request."""
     options = _parser().parse_args()
     tiou = parse_tiou(options.tiou)
     database = read_database(options.ground_truth)
@@ -30,7 +38,7 @@ def main() -> None:
             f"{options.ground_truth}; choose another --subset, --videos or --classes"
         )
     result = detection_map(chosen.truth, chosen.predictions, tiou, ap=options.ap)
-    breakdown = error_breakdown(
+    analysis = analyze_errors(
         chosen.truth,
         chosen.predictions,
         options.error_tiou,
@@ -38,18 +46,24 @@ def main() -> None:
         length_edges=options.length_edges,
         number_edges=options.number_edges,
     )
-    print("\n".join(about(chosen, result, options.ap)))
-    print(f"\n{class_text(result)}\n\n{breakdown_text(breakdown)}\n\n{map_table(result)}")
+    values = plain_values(result, analysis)
+    print(map_table(result))
+    print("\n".join([counts_line(result), *selection_lines(chosen, result, options.ap)]))
+    print(f"\n{class_text(values)}\n\n{error_text(values['errors'])}")
     if options.json:
-        write_json(options.json, report(chosen, result, breakdown, options.ap), indent=1)
+        write_json(options.json, json_values(chosen, values, options.ap), indent=1)
         print(f"written: {options.json}")
     if options.csv:
-        write_text(options.csv, class_table(result).to_csv())
+        write_text(options.csv, class_csv(values))
         print(f"written: {options.csv}")
 
 
 def parse_tiou(words: Sequence[str]) -> list[float]:
-    """Ascending thresholds from words: 0.5, or a range with both its ends, 0.5:0.95:0.05."""
+    """Ascending thresholds from words: 0.5, or a range that includes both ends, 0.5:0.95:0.05.
+
+    Raises:
+        UserError: If a word is neither.
+    """
     found: set[float] = set()
     for word in words:
         try:
@@ -64,105 +78,86 @@ def parse_tiou(words: Sequence[str]) -> list[float]:
             found.add(numbers[0])
         else:
             raise UserError(
-                f"--tiou {word!r} is no threshold; wanted a number above 0 and at most 1, as 0.5, "
-                "or start:stop:step, as 0.5:0.95:0.05"
+                f"--tiou {word!r} is not a threshold; wanted a number above 0 and at most 1, such "
+                "as 0.5, or start:stop:step, such as 0.5:0.95:0.05"
             )
     return sorted(found)
 
 
-def about(chosen: Selection, result: DetectionResult, ap: str) -> list[str]:
-    """Lines that say what was scored and what was not."""
-    left_out, unpredicted = chosen.left_out, set(chosen.unpredicted)
+def selection_lines(chosen: Selection, result: DetectionResult, ap: str) -> list[str]:
+    """Lines that say what was evaluated and what was not; counts of zero are left out."""
+    unpredicted = set(chosen.unpredicted)
     missed = sum(chosen.truth.videos[video] in unpredicted for video in chosen.truth.video)
-    lines = [
-        f"subset scored: {chosen.subset or repr(chosen.subset)} ({chosen.reason}), AP as {ap}",
-        f"videos scored: {result.videos}",
-        f"videos left out: {len(left_out)}",
-        f"videos scored without a prediction: {len(unpredicted)}",
-    ]
-    if left_out:
-        lines[2] += f" with {chosen.left_out_instances} instances: {some(left_out)}"
+    lines = [f"subset: {chosen.subset or repr(chosen.subset)} ({chosen.reason}); AP: {ap}"]
+    if chosen.left_out:
+        number = chosen.left_out_instances
+        instances = f" with {number} instances" if number else ""
+        names = first_names(chosen.left_out)
+        lines.append(f"videos left out: {len(chosen.left_out)}{instances}: {names}")
     if unpredicted:
-        lines[3] += (
-            f", their {missed} instances count as missed; --videos predicted leaves them out: "
-            f"{some(chosen.unpredicted)}"
+        instances = f", whose {missed} instances count as missed" if missed else ""
+        names = first_names(chosen.unpredicted)
+        lines.append(
+            f"videos without a prediction: {len(unpredicted)}{instances}: {names} "
+            "(--videos predicted leaves them out)"
         )
     counts = {
-        "detections left out with videos or classes not chosen": chosen.dropped,
-        "detections left out, of a class that is not in the ground truth": result.unknown_label,
-        "false positives in videos that are not in the ground truth": result.unknown_video,
+        "detections left out, in videos or of classes not chosen": chosen.dropped,
+        "detections left out, of classes outside the ground truth": result.unknown_label,
+        "false positives in videos outside the ground truth": result.unknown_video,
         "false positives in videos without an annotated instance": result.unannotated,
     }
-    return lines + [f"{what}: {number}" for what, number in counts.items()]
+    return lines + [f"{what}: {number}" for what, number in counts.items() if number]
 
 
-def report(
-    chosen: Selection, result: DetectionResult, breakdown: Breakdown, ap: str
-) -> dict[str, Any]:
-    """Everything that is printed as one JSON value; precisions and averages in percent."""
-    percent = result.average_precision * 100
+def json_values(chosen: Selection, values: dict[str, Any], ap: str) -> dict[str, Any]:
+    """Everything that is printed, and more, as one JSON value."""
+    classes = {
+        name: row if row["instances"] else {**row, "AP": None}
+        for name, row in values["classes"].items()
+    }
     return {
         "subset": chosen.subset,
         "ap": ap,
-        "tiou": result.tiou.tolist(),
-        "mAP": (result.mean_average_precision * 100).tolist(),
-        "average_mAP": result.averages(),
-        "videos": result.videos,
+        **values,
+        "classes": classes,
         "videos_left_out": list(chosen.left_out),
         "instances_left_out": chosen.left_out_instances,
         "videos_not_predicted": list(chosen.unpredicted),
-        "instances": int(result.instances.sum()),
-        "detections": int(result.detections.sum()),
         "detections_left_out": chosen.dropped,
-        "detections_of_unknown_class": result.unknown_label,
-        "false_positives_in_unknown_videos": result.unknown_video,
-        "false_positives_without_annotation": result.unannotated,
-        "classes": {
-            name: {
-                "instances": int(result.instances[i]),
-                "detections": int(result.detections[i]),
-                "AP": percent[:, i].tolist() if result.instances[i] else None,
-            }
-            for i, name in enumerate(result.classes)
-        },
-        "errors": {
-            "tiou": breakdown.tiou,
-            "background_tiou": breakdown.background_tiou,
-            "best": breakdown.errors.to_dict(orient="index"),
-            "missed_by_length": breakdown.missed_by_length.to_dict(orient="index"),
-            "missed_by_number": breakdown.missed_by_number.to_dict(orient="index"),
-        },
     }
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m eval.detection",
-        description="Mean average precision at temporal IoU, as the ActivityNet toolkit has it, "
-        "and an analysis of the errors.",
+        description="Evaluates predictions of any method: mean average precision at temporal IoU, "
+        "computed as in the ActivityNet toolkit, and an error analysis (DETAD).",
     )
     parser.add_argument(
-        "--ground_truth", type=Path, required=True, help="annotation file of the ActivityNet form"
+        "--ground_truth", type=Path, required=True, help="annotation file in ActivityNet format"
     )
     parser.add_argument(
-        "--predictions", type=Path, required=True, help="prediction file, ActivityNet JSON"
+        "--predictions", type=Path, required=True, help="prediction file in ActivityNet format"
     )
-    parser.add_argument("--subset", help="default: the one with most of the predicted videos")
+    parser.add_argument(
+        "--subset", help="subset of the annotations; default: the one with most predicted videos"
+    )
     parser.add_argument(
         "--videos",
         default="all",
         metavar="all|predicted|FILE",
-        help="all of the subset (default; one without a prediction counts as missed), those in the "
-        "prediction file, or those in a file with one name a line; detections in others of the "
-        "subset do not count, and with FILE none outside it does",
+        help="all videos of the subset (default; those without a prediction count as missed), the "
+        "ones in the prediction file, or the ones listed in a file, one name per line. Detections "
+        "in other videos of the subset do not count, and with FILE none outside the list",
     )
     parser.add_argument(
-        "--classes", nargs="+", metavar="NAME", help="score only these; default: all annotated"
+        "--classes", nargs="+", metavar="NAME", help="evaluate only these; default: all annotated"
     )
     parser.add_argument(
         "--tiou",
         nargs="+",
-        default=[f"{value:g}" for value in TIOU],
+        default=[f"{value:g}" for value in THUMOS14.tiou],
         metavar="T",
         help="temporal IoU thresholds, or start:stop:step; default 0.1:0.9:0.1",
     )
@@ -170,35 +165,42 @@ def _parser() -> argparse.ArgumentParser:
         "--ap",
         choices=AP_KINDS,
         default=AP_KINDS[0],
-        help="interpolated (activitynet, default), or the mean of the precision at each true "
-        "positive over all instances (thumos14)",
+        help="average precision: interpolated (activitynet, default), or the mean of the precision "
+        "at each true positive over all instances (thumos14)",
     )
-    errors = parser.add_argument_group("analysis of errors")
+    _add_error_flags(parser)
+    output = parser.add_argument_group("output files")
+    output.add_argument("--json", type=Path, metavar="FILE", help="all results")
+    output.add_argument("--csv", type=Path, metavar="FILE", help="average precision of each class")
+    return parser
+
+
+def _add_error_flags(parser: argparse.ArgumentParser) -> None:
+    errors = parser.add_argument_group("error analysis (DETAD)")
     errors.add_argument(
         "--error_tiou", type=float, default=0.5, help="tIoU of a correct detection; default 0.5"
     )
     errors.add_argument(
-        "--background_tiou", type=float, default=0.1, help="below it: background; default 0.1"
+        "--background_tiou",
+        type=float,
+        default=0.1,
+        help="tIoU below which a detection is background; default 0.1",
     )
     errors.add_argument(
         "--length_edges",
         type=float,
         nargs="+",
-        default=LENGTH_EDGES,
+        default=THUMOS14.length_edges,
         metavar="S",
-        help="bounds of the ranges of lengths, seconds; default 3 6 12 18, as DETAD has them for "
-        "THUMOS14 (ActivityNet: 30 60 120 180)",
+        help="limits of the ranges of instance lengths, in seconds; default 3 6 12 18, which DETAD "
+        "uses for THUMOS14 (ActivityNet: 30 60 120 180)",
     )
     errors.add_argument(
         "--number_edges",
         type=float,
         nargs="+",
-        default=NUMBER_EDGES,
+        default=THUMOS14.number_edges,
         metavar="N",
-        help="bounds of the ranges of instances of the class in the video; default 1 40 80, as "
-        "DETAD has them for THUMOS14 (ActivityNet: 1 4 8)",
+        help="limits of the ranges of the number of instances of the class in the video; default "
+        "1 40 80, which DETAD uses for THUMOS14 (ActivityNet: 1 4 8)",
     )
-    output = parser.add_argument_group("files written")
-    output.add_argument("--json", type=Path, metavar="FILE", help="everything that is printed")
-    output.add_argument("--csv", type=Path, metavar="FILE", help="the table of classes")
-    return parser

@@ -1,4 +1,4 @@
-"""The prediction file, in ActivityNet JSON: the border behind which anybody's results work.
+"""The prediction file, ActivityNet JSON: predictions of any method can be evaluated.
 
 {"version": "...", "external_data": {},
  "results": {video: [{"label": class, "score": number, "segment": [start s, end s]}]}}
@@ -18,15 +18,19 @@ FORM = '{"results": {video: [{"label": name, "score": number, "segment": [start,
 
 
 def write_predictions(path: Path, segments: Segments) -> None:
-    """Writes detections as a file that the ActivityNet toolkit and `read_predictions` read.
+    """Writes detections as a file that the ActivityNet toolkit and `read_predictions` can read.
 
     Videos come in the order of `segments.videos`, those without a detection as an empty list; the
-    detections of a video keep the order of the table. Numbers are written with as many digits as
-    bring back the same float64, so a table that is grouped by video comes back equal, rows and all.
+    detections of a video keep the order of the table. Numbers are written with enough digits to
+    restore the same float64, so a table that is grouped by video is read back unchanged.
+
+    Args:
+        path: File to write.
+        segments: Detections.
 
     Raises:
-        UserError: if the file cannot be written.
-        ValueError: if a number is not finite, which JSON cannot hold.
+        UserError: If the file cannot be written.
+        ValueError: If a number is not finite, which JSON cannot represent.
     """
     results: dict[str, list[dict[str, Any]]] = {video: [] for video in segments.videos}
     columns = (segments.video, segments.label, segments.start, segments.end, segments.score)
@@ -41,15 +45,18 @@ def write_predictions(path: Path, segments: Segments) -> None:
 def read_predictions(path: Path) -> Segments:
     """Reads the detections of a prediction file, of this program or any other.
 
-    Forgiven: no `version`, no `external_data`, further keys, scores written as strings, detections
-    in any order, videos with an empty list. Equal detections are all kept.
+    Tolerated: no `version`, no `external_data`, additional keys, scores written as strings,
+    detections in any order, videos with an empty list. Equal detections are all kept.
+
+    Args:
+        path: File to read.
 
     Returns:
         Detections and videos in the order of the file, classes in order of appearance.
 
     Raises:
-        UserError: one line about the first thing that is not of the form above, or about a number
-            that is not finite, a negative time, an end before its start.
+        UserError: If the file has another form, a number that is not finite, a negative time, or
+            an end before its start; one line about the first such entry.
     """
     content = read_json(path, "prediction")
     results = content.get("results") if isinstance(content, dict) else None
@@ -80,7 +87,11 @@ def read_predictions(path: Path) -> Segments:
 
 
 def _detection(item: Any) -> tuple[str, float, float, float]:
-    """Label, start, end and score of one entry; a ValueError says what is wrong with it."""
+    """Label, start, end and score of one entry.
+
+    Raises:
+        ValueError: If it has another form, saying what is wrong.
+    """
     if not isinstance(item, dict):
         raise ValueError(f"wanted an object with label, score and segment, found {shown(item)}")
     for key in ("label", "score", "segment"):
@@ -104,7 +115,7 @@ def _detection(item: Any) -> tuple[str, float, float, float]:
 
 
 def _number(what: str, value: Any) -> float:
-    """A finite float from a JSON number; JSON also allows integers that no float can hold."""
+    """A finite float from a JSON number; JSON also allows integers too large for a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{what} {shown(value)} is not a number")
     try:
@@ -112,12 +123,12 @@ def _number(what: str, value: Any) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{what} {number} is not finite; wanted an ordinary number")
+        raise ValueError(f"{what} {number} is not finite; wanted a finite number")
     return number
 
 
 def _parsed(text: str) -> float | str:
-    """The number that a score written as a string spells, or the string if it spells none."""
+    """The number in a score written as a string, or the string itself if it is not a number."""
     try:
         return float(text)
     except ValueError:

@@ -1,154 +1,111 @@
-"""Scores as tables, in percent: text for the terminal, pandas for files and notebooks."""
+"""Results as tables, precisions in percent: text for the terminal, rows for CSV and notebooks."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from eval.detection.average_precision import TIOU, DetectionResult, detection_map
-from eval.detection.error_analysis import Breakdown
-from eval.segments import Segments
-from utils.errors import UserError
+from eval.detection.average_precision import DetectionResult
 
 
 def map_table(result: DetectionResult) -> str:
-    """What training and testing print: mAP at each threshold, the averages, what was scored."""
-    rows = (
+    """The mAP at each threshold and the averages, three lines."""
+    rows = [
         ["tIoU", *(f"{value:g}" for value in result.tiou)],
         ["mAP %", *(f"{value * 100:.2f}" for value in result.mean_average_precision)],
-    )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
     ]
     averages = "   ".join(f"{name}: {value:.2f}" for name, value in result.averages().items())
-    scored = int((result.instances > 0).sum())
-    return "\n".join(
-        [
-            *lines,
-            f"average mAP %   {averages}",
-            f"scored: {result.videos} videos, {result.instances.sum()} instances of {scored} "
-            f"classes, {result.detections.sum()} detections",
-        ]
+    return f"{_aligned(rows)}\naverage mAP %   {averages}"
+
+
+def counts_line(result: DetectionResult) -> str:
+    """What the evaluation covers: numbers of videos, instances, classes and detections."""
+    return (
+        f"evaluated: {result.videos} videos, {result.instances.sum()} instances of "
+        f"{(result.instances > 0).sum()} classes, {result.detections.sum()} detections"
     )
 
 
-def class_table(result: DetectionResult) -> pd.DataFrame:
-    """Average precision of each class in percent, with its counts, and the means as the last row.
-
-    Returns:
-        Indexed by class name; columns instances, detections and `AP@t` for each threshold t.
-        Classes without an instance are NaN and no part of the means.
-    """
-    frame = pd.DataFrame(
-        {"instances": result.instances, "detections": result.detections},
-        index=pd.Index(result.classes, name="class"),
-    )
-    for row, tiou in enumerate(result.tiou):
-        frame[f"AP@{tiou:g}"] = result.average_precision[row] * 100
-    mean = pd.DataFrame(index=pd.Index(["mean"], name="class"), columns=frame.columns)
-    mean.loc["mean"] = [
-        result.instances.sum(),
-        result.detections.sum(),
-        *(result.mean_average_precision * 100),
-    ]
-    return pd.concat([frame, mean.astype(frame.dtypes)])
+def class_columns(values: Mapping[str, Any]) -> list[str]:
+    """Names of the columns of `class_rows`: class, instances, detections and AP at each tIoU."""
+    return ["class", "instances", "detections", *(f"AP@{tiou:g}" for tiou in values["tiou"])]
 
 
-def score_arrays(
-    ground_truth: Mapping[str, Any] | pd.DataFrame,
-    predictions: Mapping[str, Any] | pd.DataFrame,
-    tiou: Sequence[float] = TIOU,
-    *,
-    ap: str = "activitynet",
-) -> pd.DataFrame:
-    """Scores detections from a notebook: arrays in, table out, no files.
-
-        score_arrays(
-            {"video": ["a", "a"], "label": ["Diving", "Diving"], "start": [1, 7], "end": [4, 9]},
-            {"video": ["a"], "label": ["Diving"], "start": [1], "end": [5], "score": [0.8]},
-            tiou=[0.5, 0.7],
-        )
+def class_rows(values: Mapping[str, Any]) -> list[list[Any]]:
+    """One row per class with its counts and average precisions, and the means as the last row.
 
     Args:
-        ground_truth: columns video, label, start and end (seconds), as a dict of equally long lists
-            or arrays, or as a data frame; videos and labels are names or numbers.
-        predictions: the same and score, higher is better. A detection in a video that the ground
-            truth does not have is a false positive.
-        tiou: K thresholds.
-        ap: "activitynet" or "thumos14"; see `eval.detection.average_precision.detection_map`.
+        values: Of `eval.detection.plain_values.detection_values`.
 
     Returns:
-        The table of `class_table`: a row a class, and the mean.
-
-    Raises:
-        UserError: for a missing column, unequal lengths, and what `detection_map` refuses.
+        Rows of `class_columns`; a class without an instance has None as average precision and is
+        not part of the means. The counts of the last row are totals.
     """
-    truth = segments_from_columns(ground_truth, "ground_truth", scored=False)
-    detections = segments_from_columns(predictions, "predictions", scored=True)
-    return class_table(detection_map(truth, detections, tiou, ap=ap))
-
-
-def segments_from_columns(
-    columns: Mapping[str, Any] | pd.DataFrame, what: str, *, scored: bool
-) -> Segments:
-    """Makes a table of segments from named columns (see `score_arrays`); names become text."""
-    wanted = ["video", "label", "start", "end", *(["score"] if scored else [])]
-    missing = [name for name in wanted if name not in columns]
-    if missing:
-        raise UserError(
-            f"{what} has no column {', '.join(missing)}; wanted {', '.join(wanted)}, "
-            f"found {', '.join(map(str, columns))}"
-        )
-    try:
-        frame = pd.DataFrame({name: np.asarray(columns[name]) for name in wanted})
-        times = {name: frame[name].to_numpy(np.float64) for name in wanted[2:]}
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{what}: {error}; wanted equally long columns of numbers") from error
-    backwards = np.flatnonzero(times["end"] < times["start"])
-    if len(backwards):
-        row = backwards[0]
-        raise UserError(
-            f"{what}: row {row} ends at {times['end'][row]:g} s, before it starts at "
-            f"{times['start'][row]:g} s"
-        )
-    video, videos = pd.factorize(frame["video"].astype(str))
-    label, labels = pd.factorize(frame["label"].astype(str))
-    return Segments(
-        tuple(videos),
-        tuple(labels),
-        video.astype(np.int64),
-        label.astype(np.int64),
-        times["start"],
-        times["end"],
-        times.get("score", np.ones(len(frame))),
-    )
-
-
-def breakdown_text(breakdown: Breakdown) -> str:
-    """The error breakdown for the terminal: shares of the best detections, missed instances."""
-    total = breakdown.errors.sum(axis=1)
-    shares = breakdown.errors.div(total.clip(lower=1), axis=0) * 100
-    shares["detections"] = total
-    parts = [
-        f"Errors at tIoU {breakdown.tiou:g}: what the best k G detections are, in % "
-        "(G = instances of the class)",
-        _text(shares, 1),
+    rows = [
+        [name, row["instances"], row["detections"], *row["AP"]]
+        for name, row in values["classes"].items()
     ]
-    for table in (breakdown.missed_by_length, breakdown.missed_by_number):
-        missed = table.assign(**{"missed %": table["missed"] / table["instances"] * 100})
-        parts += ["", f"Missed by the best 10G, by {table.index.name}", _text(missed, 1)]
+    return [*rows, ["mean", values["instances"], values["detections"], *values["mAP"]]]
+
+
+def class_csv(values: Mapping[str, Any]) -> str:
+    """All rows of `class_rows` as CSV; a value that does not exist is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(class_columns(values))
+    writer.writerows(class_rows(values))
+    return text.getvalue()
+
+
+def class_text(values: Mapping[str, Any]) -> str:
+    """The rows of `class_rows` for the terminal, without the classes that have no instance."""
+    rows = [["", *class_columns(values)[1:]]]
+    rows += [[_cell(cell, 2) for cell in row] for row in class_rows(values) if row[1]]
+    lines = ["Average precision per class, in %", _aligned(rows)]
+    hidden = [row["detections"] for row in values["classes"].values() if not row["instances"]]
+    if sum(hidden):
+        lines.append(f"{len(hidden)} classes without instances not shown: {sum(hidden)} detections")
+    return "\n".join(lines)
+
+
+def error_text(errors: Mapping[str, Any]) -> str:
+    """The error analysis for the terminal: kinds of the best detections, and missed instances.
+
+    Args:
+        errors: Of `eval.detection.plain_values.plain_values`, under "errors".
+    """
+    kinds = list(next(iter(errors["best"].values())))
+    rows = [["", *kinds, "detections"]]
+    for best, counts in errors["best"].items():
+        total = sum(counts.values())
+        percent = (counts[kind] / max(total, 1) * 100 for kind in kinds)
+        rows.append([best, *(_cell(value, 1) for value in percent), str(total)])
+    parts = [
+        f"Error analysis (DETAD) at tIoU {errors['tiou']:g}: the best k G detections by kind, in % "
+        "(G = instances of the class)",
+        _aligned(rows),
+    ]
+    for what, key in (
+        ("length", "missed_by_length"),
+        ("instances in the video", "missed_by_number"),
+    ):
+        rows = [["", "instances", "missed", "missed %"]]
+        for name, row in errors[key].items():
+            missed = row["missed"] / row["instances"] * 100 if row["instances"] else None
+            rows.append([name, *(_cell(v, 1) for v in (*row.values(), missed))])
+        parts += ["", f"Instances missed by the best 10G, by {what}", _aligned(rows)]
     return "\n".join(parts)
 
 
-def class_text(result: DetectionResult) -> str:
-    """The table of `class_table` for the terminal."""
-    return _text(class_table(result), 2)
+def _cell(value: Any, decimals: int) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.{decimals}f}" if isinstance(value, float) else str(value)
 
 
-def _text(frame: pd.DataFrame, decimals: int) -> str:
-    return str(
-        frame.rename_axis(None).to_string(float_format=f"{{:.{decimals}f}}".format, na_rep="-")
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width: the first one aligned left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
     )
