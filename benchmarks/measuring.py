@@ -1,8 +1,6 @@
-"""What the benchmarks measure with: clocks, peaks of memory, processes of their own, ceilings."""
+"""Instruments of the benchmarks: clocks, peak memory, operation counts and hardware limits."""
 
 import ctypes
-import multiprocessing
-import os
 import statistics
 import time
 from collections import defaultdict
@@ -18,20 +16,17 @@ from utils.device import Device, choose_device
 
 
 def prepare(device: Device) -> None:
-    """Sets this process up as the program does before it trains."""
+    """Sets up this process as main_thu.py does before training."""
     choose_device(device.device.type, str(device.device.index or 0), device.precision)
     device.keep_freed_memory()
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class Clock:
-    """Milliseconds of named parts, over many rounds."""
+    """Times of named parts in milliseconds, over many rounds.
+
+    Attributes:
+        times: Times of each part, in the order of measurement.
+    """
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -39,7 +34,7 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Times the block."""
+        """Times the block, including the work of the device that it has started."""
         self.device.synchronize()
         start = time.perf_counter()
         yield
@@ -47,12 +42,18 @@ class Clock:
         self.times[name].append((time.perf_counter() - start) * 1e3)
 
     def median(self, name: str) -> float:
-        """Of all rounds of this part."""
+        """Median time of this part over all rounds."""
         return statistics.median(self.times[name])
 
 
 def median_ms(device: Device, run: Callable[[], object], least: float = 0.5) -> float:
-    """Median milliseconds of a call, after a first one, over at least `least` seconds."""
+    """Median time of a call in milliseconds, after a warm-up call.
+
+    Args:
+        device: Device of the work.
+        run: The call.
+        least: Shortest total time of the timed calls, in seconds; they are three at least.
+    """
     clock = Clock(device)
     run()
     while len(clock.times["run"]) < 3 or sum(clock.times["run"]) < 1e3 * least:
@@ -62,7 +63,7 @@ def median_ms(device: Device, run: Callable[[], object], least: float = 0.5) -> 
 
 
 def matmul_rate(device: Device) -> float:
-    """Floating-point operations a second of a plain matrix product in the device's precision."""
+    """Floating-point operations per second of a matrix product in the precision of the device."""
     size = 4096 if device.on_cpu else 8192
     x, y = (
         torch.randn(size, size, device=device.device).to(device.storage_dtype) for _ in range(2)
@@ -76,7 +77,7 @@ def matmul_rate(device: Device) -> float:
 
 
 def copy_rate(device: Device) -> float:
-    """Bytes a second, read plus written, of a copy that is far larger than the caches."""
+    """Bytes per second, read plus written, of a copy far larger than the caches."""
     source = torch.ones(2**26, device=device.device)
     target = torch.ones_like(source)
     clock = Clock(device)
@@ -87,15 +88,23 @@ def copy_rate(device: Device) -> float:
 
 
 def peak_memory(device: Device) -> float | None:
-    """Highest bytes so far, since `reset_peak_memory` if it was called: of the process, or of torch
-    on a GPU; None where the system does not tell."""
+    """Peak memory in bytes, since `reset_peak_memory` if it was called.
+
+    Returns:
+        Resident memory of the process, or on a GPU the memory allocated by torch; None where the
+        system does not report it.
+    """
     if not device.on_cpu:
         return torch.cuda.max_memory_allocated(device.device)
     return _resident_bytes("VmHWM")
 
 
 def reset_peak_memory(device: Device) -> float | None:
-    """Makes the present use the peak, after giving back what is free; returns its bytes."""
+    """Frees unused memory and lets the peak start from the memory now in use.
+
+    Returns:
+        The memory now in use in bytes, counted as by `peak_memory`.
+    """
     if not device.on_cpu:
         device.synchronize()
         torch.cuda.reset_peak_memory_stats(device.device)
@@ -103,7 +112,7 @@ def reset_peak_memory(device: Device) -> float | None:
     reset = Path("/proc/self/clear_refs")
     if not reset.exists():  # not Linux
         return None
-    with suppress(AttributeError):  # glibc has it
+    with suppress(AttributeError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)
     reset.write_text("5")
     return _resident_bytes("VmRSS")
@@ -118,18 +127,20 @@ def _resident_bytes(field: str) -> float | None:
     return 1024.0 * int(lines[0].split()[1])
 
 
-# Of torch's operations those that compute nothing on the device.
-NOTHING = tuple(
+# Prefixes of torch operations that compute nothing on the device.
+NO_WORK = tuple(
     f"aten.{name}"
     for name in ("empty", "new_empty", "promote_types", "scalar_tensor", "_unsafe_view")
 )
 
 
 class Operations(TorchDispatchMode):
-    """Counts what is computed inside, each of which a GPU must be told of; no views, no allocation.
+    """Counts the operations inside the block, each a kernel launch on a GPU.
+
+    Views and allocations are not counted.
 
     Attributes:
-        count: of all so far.
+        count: Number of operations so far.
     """
 
     def __init__(self) -> None:
@@ -143,55 +154,8 @@ class Operations(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        aliases = [one.alias_info for one in function._schema.returns]
+        aliases = [value.alias_info for value in function._schema.returns]
         view = any(alias and not alias.is_write for alias in aliases)
-        if not view and not str(function).startswith(NOTHING):
+        if not view and not str(function).startswith(NO_WORK):
             self.count += 1
         return function(*args, **(kwargs or {}))
-
-
-class Side:
-    """A process of its own that does rounds of work when asked, so that two can alternate."""
-
-    def __init__(self, make: Callable[..., Callable[[], Any]], *given: Any) -> None:
-        """`make(*given)` is called there and returns the work of a round."""
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
-        self.process.start()
-
-    def ask(self) -> None:
-        """Starts a round."""
-        self.pipe.send(True)
-
-    def answer(self) -> Any:
-        """Waits for the end of the round; what the work returned."""
-        return self.pipe.recv()
-
-    def round(self) -> Any:
-        """One round from start to end."""
-        self.ask()
-        return self.answer()
-
-    def end(self) -> None:
-        """Ends the process."""
-        self.pipe.send(False)
-        self.process.join()
-
-
-def in_own_process(work: Callable[..., Any], *given: Any) -> Any:
-    """What `work(*given)` returns in a fresh process, whose memory no other work has touched."""
-    side = Side(_once, work, given)
-    found = side.round()
-    side.end()
-    return found
-
-
-def _once(work: Callable[..., Any], given: tuple[Any, ...]) -> Callable[[], Any]:
-    return lambda: work(*given)
-
-
-def _serve(pipe: Any, make: Callable[..., Callable[[], Any]], given: tuple[Any, ...]) -> None:
-    work = make(*given)
-    while pipe.recv():
-        pipe.send(work())

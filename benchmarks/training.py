@@ -1,22 +1,23 @@
-"""Where the time of a training step goes, at the paper's shape, and how a plain form compares.
+"""Where the time of a training step goes, at the shape of the paper, and how a plain form compares.
 
     python benchmarks/training.py [--device cpu|cuda] [--precisions fp32 bf16] [--rounds 5]
-                                  [--compile] [--without_twin]
+                                  [--compile] [--without_reference]
 
-Random features and weights of the full size: 16 videos (ACM-Net) or 16 pairs (FTCL-Net) of 750
-snippets of 2048 channels, in the loop of the program (`benchmarks/trainer.py`). For each precision:
-the rate that a plain matrix product reaches, the median milliseconds of a step, the peak memory,
-the number of operations in a step (views not counted), and the floor: what the products of the
-temporal convolution (forward, and the gradient of its weights) would take at that rate. A round is
-one step on the CPU; on a GPU it is 20 steps, between which nothing waits. Then, of other steps that
-wait for the device after each part, the median of each part and its share. Rows of `contrasts` are
-also in `losses` or `backward`: they are timed again by themselves, with the graph cut at the
-embedding.
+Random features and weights of full size, 16 videos (ACM-Net) or 16 pairs (FTCL-Net) of 750 snippets
+of 2048 channels, in the loop of the program (`benchmarks/trainer.py`). For each precision it prints
+the rate of a plain matrix product, the median time of a step in milliseconds, the peak memory, the
+number of operations in a step (views not counted), and the floor: the time that the products of the
+temporal convolution (forward, and the gradient of the weights) take at that rate. A round is one
+step on the CPU and 20 steps on a GPU, where the host waits only after the last one. Other steps
+wait for the device after each part; they give the median and the percentage of each part. The parts
+named `contrastive` are contained in `losses` and `backward`: they are timed once more by
+themselves, with the graph cut at the embedding.
 
-Then the step of `tests/training_twin.py`, in the manner of the released code: first its losses and
-gradients are compared with ours in float32 without dropout, then both take steps in turns, each in
-a process of its own. It runs in float32 (tf32 on CUDA) and, on the CPU, once as a process starts
-and once with freed memory kept, as our program does.
+Then it compares with the reference implementation of a step (`tests/reference_training.py`), which
+is written as plainly as the official one: first losses and gradients, in float32 without dropout;
+then both take steps in turns, each in its own process, in float32 (tf32 on CUDA). On the CPU the
+reference implementation runs twice: once in a process as Python starts it, and once with freed
+memory kept, as the program does.
 """
 
 import argparse
@@ -31,33 +32,34 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from torch import Tensor
 
-from benchmarks.measuring import (
-    Clock,
-    Operations,
-    Side,
-    in_own_process,
-    matmul_rate,
-    peak_memory,
-    prepare,
+from benchmarks.measuring import Clock, Operations, matmul_rate, peak_memory, prepare
+from benchmarks.processes import Worker, in_fresh_process
+from benchmarks.trainer import (
+    CHANNELS,
+    CLASSES,
+    CONTRASTIVE,
+    PARTS,
+    SNIPPETS,
+    TITLES,
+    WARM_UP_ROUNDS,
+    Trainer,
+    convolution_operations,
 )
-from benchmarks.trainer import CHANNELS, CLASSES, CONTRASTS, PARTS, SNIPPETS, WARM_UP, Trainer
-from config.model_config import Config, make_config
+from config.model_config import make_config
 from dataset.batches import Batch
-from models.losses import weighted_sum
+from models.terms import weighted_sum
 from tests.reference_training import SlowNet, slow_acm_losses, slow_ftcl_losses
 from utils.device import Device, choose_device
 
-PROJECTED = 1024
-PRECISIONS = {True: ("fp32", "bf16"), False: ("fp32", "tf32", "bf16")}  # on the CPU, or not
-TITLES = {False: "ACM-Net, 16 videos", True: "FTCL-Net, 16 pairs"}
+PRECISIONS = {True: ("fp32", "bf16"), False: ("fp32", "tf32", "bf16")}  # on the CPU, on a GPU
 
 
-class SlowTrainer:
-    """The plain form on the same rows and labels."""
+class ReferenceTrainer:
+    """The reference implementation in training on the features of a `Trainer`."""
 
     def __init__(self, ours: Trainer) -> None:
         self.ours, self.clock = ours, Clock(ours.device)
-        self.net = SlowNet(CHANNELS, CLASSES, ours.config.dropout, PROJECTED)
+        self.net = SlowNet(CHANNELS, CLASSES, ours.config.dropout, ours.config.fc_dim)
         self.net = self.net.to(ours.device.device).train()
         betas = (ours.config.adam_beta1, ours.config.adam_beta2)
         self.optimizer = torch.optim.Adam(
@@ -65,12 +67,8 @@ class SlowTrainer:
         )
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Rows, forward and the terms of the loss."""
-        split = self.ours.split
-        features, labels = (
-            split.features.gather(batch.videos, batch.rows),
-            split.labels[batch.videos],
-        )
+        """The unweighted losses of a batch by name."""
+        features, labels = self.ours.inputs(batch)
         if not self.ours.config.ftcl:
             return slow_acm_losses(self.net(features), labels)
         pairs = len(labels) // 2
@@ -78,9 +76,11 @@ class SlowTrainer:
         return slow_ftcl_losses(self.net, features[:pairs], features[pairs:], both)
 
     def step(self) -> float:
-        """Milliseconds of a step; on a GPU the mean of a round, but for FTCL-Net, which waits in
-        every cell of its alignments anyway."""
-        batches = self.ours.batches(1 if self.ours.config.ftcl else self.ours.at_once)
+        """Takes one step, on a GPU a round of them; returns the milliseconds per step.
+
+        For FTCL-Net a round is one step everywhere: the host waits in every cell of an alignment.
+        """
+        batches = self.ours.batches(1 if self.ours.config.ftcl else self.ours.steps_per_round)
         with self.clock.part("round"):
             for batch in batches:
                 total = weighted_sum(self.losses(batch), self.ours.weights)
@@ -93,11 +93,11 @@ class SlowTrainer:
 def measure(
     device: Device, ftcl: bool, rounds: int, compiled: bool
 ) -> tuple[Clock, float | None, int]:
-    """Our step and its parts, the peak memory, and the operations of a step."""
+    """Times of steps and of their parts, peak memory in bytes, and operations of a step."""
     prepare(device)
     trainer = Trainer(make_config(ftcl=ftcl), device)
     batches = trainer.batches(2)
-    trainer.train(batches)  # the first step makes the moments of Adam
+    trainer.train(batches)  # the first step allocates the moments of Adam
     with Operations() as once:
         trainer.train(batches[:1])
     with Operations() as twice:
@@ -113,41 +113,38 @@ def measure(
     return trainer.clock, peak, twice.count - once.count
 
 
-def our_side(device: Device, ftcl: bool) -> Callable[[], float]:
-    """Our step, for timing in turns."""
+def our_step(device: Device, ftcl: bool) -> Callable[[], float]:
+    """A step of the program, as the work of a `Worker`."""
     prepare(device)
     return Trainer(make_config(ftcl=ftcl), device).step
 
 
-def slow_side(device: Device, ftcl: bool, keep: bool) -> Callable[[], float]:
-    """The plain step, for timing in turns."""
+def reference_step(device: Device, ftcl: bool, keep_memory: bool) -> Callable[[], float]:
+    """A step of the reference implementation, as the work of a `Worker`."""
     choose_device(device.device.type, str(device.device.index or 0), device.precision)
-    if keep:
+    if keep_memory:
         device.keep_freed_memory()
-    return SlowTrainer(Trainer(make_config(ftcl=ftcl), device)).step
+    return ReferenceTrainer(Trainer(make_config(ftcl=ftcl), device)).step
 
 
 def check(device: Device, ftcl: bool) -> None:
-    """Compares losses and gradients of both forms, without dropout."""
+    """Compares losses and gradients with those of the reference implementation, without dropout."""
     prepare(device)
-    config = make_config(ftcl=ftcl, dropout=0.0)
-    ours = Trainer(config, device)
+    ours = Trainer(make_config(ftcl=ftcl, dropout=0.0), device)
     ours.net.eval()
-    slow = SlowTrainer(ours)
-    slow.net.load_state_dict({**slow.net.state_dict(), **ours.net.state_dict()})
-    slow.net.eval()
+    reference = ReferenceTrainer(ours)
+    reference.net.load_state_dict({**reference.net.state_dict(), **ours.net.state_dict()})
+    reference.net.eval()
     batch = ours.batch()
-    features, labels = ours.split.features.gather(*batch[:2]), ours.split.labels[batch.videos]
-    found, wanted = (
-        ours.criterion(ours.net, features, labels, batch.rows).losses,
-        slow.losses(batch),
-    )
+    features, labels = ours.inputs(batch)
+    found = ours.criterion(ours.net(features), labels, batch.rows).losses
+    wanted = reference.losses(batch)
     assert found.keys() == wanted.keys()
     for name, loss in wanted.items():
         torch.testing.assert_close(found[name], loss, rtol=1e-4, atol=1e-4, msg=name)
     for losses in (found, wanted):
         weighted_sum(losses, ours.weights).backward()
-    theirs = dict(slow.net.named_parameters())
+    theirs = dict(reference.net.named_parameters())
     for name, parameter in ours.net.named_parameters():
         expected = theirs[name].grad
         assert parameter.grad is not None
@@ -157,58 +154,51 @@ def check(device: Device, ftcl: bool) -> None:
 
 
 def compare(device: Device, ftcl: bool, rounds: int) -> None:
-    """Equality, then both forms in turns."""
-    in_own_process(check, replace(device, precision="fp32"), ftcl)
-    print(f"\n{TITLES[ftcl]}: losses and gradients equal those of the plain form")
-    sides = {"ours": Side(our_side, device, ftcl)}
-    sides["plain form"] = Side(slow_side, device, ftcl, False)
+    """Checks equality, then times both implementations in turns and prints the ratio."""
+    in_fresh_process(check, replace(device, precision="fp32"), ftcl)
+    print(f"\n{TITLES[ftcl]}: losses and gradients equal those of the reference implementation")
+    workers = {"ours": Worker(our_step, device, ftcl)}
+    workers["reference"] = Worker(reference_step, device, ftcl, False)
     if device.on_cpu:
-        sides["plain form, memory kept"] = Side(slow_side, device, ftcl, True)
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(WARM_UP + rounds):
-        for name, side in sides.items():
-            milliseconds = side.round()
-            if number >= WARM_UP:
+        workers["reference, memory kept"] = Worker(reference_step, device, ftcl, True)
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    for number in range(WARM_UP_ROUNDS + rounds):
+        for name, worker in workers.items():
+            milliseconds = worker.round()
+            if number >= WARM_UP_ROUNDS:
                 times[name].append(milliseconds)
-    for name, side in sides.items():
-        side.end()
+    for name, worker in workers.items():
+        worker.close()
         median = statistics.median(times[name])
         ratio = median / statistics.median(times["ours"])
-        print(f"  {name:26} {median:9.1f} ms a step  {ratio:5.2f} x")
+        print(f"  {name:26} {median:9.1f} ms per step  {ratio:5.2f} x")
 
 
 def report(title: str, clock: Clock, floor: float, peak: float | None, operations: int) -> None:
-    """Prints the parts of a step."""
+    """Prints the time of a step, its floor in milliseconds, and the parts of a step."""
     whole = clock.median("step")
     memory = f"peak {peak / 2**30:.2f} GiB" if peak else "peak memory not measured"
     print(
-        f"\n{title}: {whole:.1f} ms a step; floor {floor:.1f} ms, {whole / floor:.2f} x; {memory}; "
-        f"{operations} operations"
+        f"\n{title}: {whole:.1f} ms per step; floor {floor:.1f} ms, {whole / floor:.2f} x; "
+        f"{memory}; {operations} operations"
     )
-    contrasts = [name for name in clock.times if name.startswith(CONTRASTS)]
+    contrastive = [name for name in clock.times if name.startswith(CONTRASTIVE)]
     in_parts = clock.median("step in parts")
-    for name in [*PARTS, *contrasts]:
-        median = clock.median(name)
+    medians = {name: clock.median(name) for name in [*PARTS, *contrastive]}
+    if contrastive:
+        medians[f"{CONTRASTIVE}total"] = sum(medians[name] for name in contrastive)
+    for name, median in medians.items():
         print(f"  {name:24} {median:9.2f} ms  {100 * median / in_parts:5.1f} %")
-    if contrasts:
-        total = sum(map(clock.median, contrasts))
-        print(f"  {'contrasts, together':24} {total:9.2f} ms  {100 * total / in_parts:5.1f} %")
-
-
-def products(config: Config, snippets: int = SNIPPETS) -> int:
-    """Operations of the convolution in a step: forward, and the gradient of its weights."""
-    rows = config.batch_size * (2 if config.ftcl else 1) * snippets
-    return 2 * (2 * rows * CHANNELS * CHANNELS * 3)
 
 
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--precisions", nargs="+", help="default: all that the device has")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compile", action="store_true", help="the network by torch.compile")
-    parser.add_argument("--without_twin", action="store_true")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="timed rounds (5)")
+    parser.add_argument("--compile", action="store_true", help="run the network in torch.compile")
+    parser.add_argument("--without_reference", action="store_true", help="skip the comparison")
     given = parser.parse_args()
     device = choose_device(given.device, "0", "auto")
     print(f"{device}; torch {torch.__version__}; {SNIPPETS} snippets of {CHANNELS} channels")
@@ -218,16 +208,17 @@ def main() -> None:
         rate = matmul_rate(device)
         print(f"\n{precision}: plain matrix product {rate / 1e9:,.0f} GFLOP/s")
         for ftcl, title in TITLES.items():
-            clock, peak, count = in_own_process(measure, device, ftcl, given.rounds, given.compile)
-            floor = products(make_config(ftcl=ftcl)) / rate * 1e3
-            report(f"{precision}, {title}", clock, floor, peak, count)
+            measured = in_fresh_process(measure, device, ftcl, given.rounds, given.compile)
+            clock, peak, operations = measured
+            floor = convolution_operations(make_config(ftcl=ftcl)) / rate * 1e3
+            report(f"{precision}, {title}", clock, floor, peak, operations)
             steps[precision, ftcl] = clock.median("step")
     for ftcl, title in TITLES.items():
         first, *others = [p for p, stage in steps if stage == ftcl]
         for precision in others:
             ratio = steps[first, ftcl] / steps[precision, ftcl]
             print(f"\n{title}: {precision} is {ratio:.2f} x as fast as {first}")
-    if not given.without_twin:
+    if not given.without_reference:
         for ftcl in TITLES:
             compare(choose_device(given.device, "0", "auto"), ftcl, given.rounds)
 

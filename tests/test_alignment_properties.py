@@ -79,7 +79,7 @@ def test_lcs_is_symmetric_bounded_and_monotonic_in_its_matches(
     swapped = longest_common_subsequence(similarity.mT, threshold)
     assert_close(score, swapped, rtol=0, atol=0)
     assert (score <= min(similarity.shape[1:])).all()
-    # The set of matches stays the same: an additional match can hide a larger neighbor.
+    # The set of matches stays the same: an additional match can hide a larger neighbour.
     grown = torch.where(similarity > threshold, similarity + 0.25, similarity)
     assert (longest_common_subsequence(grown, threshold) >= score).all()
 

@@ -19,7 +19,7 @@ def test_elements_are_dropped_independently_and_the_others_scaled(
     y = Dropout(p)(x)
     assert (y.dtype, y.shape) == (kind, x.shape)
     kept = y != 0
-    # Within five standard deviations, for all elements and for neighbors along each axis.
+    # Within five standard deviations, for all elements and for neighbours along each axis.
     count = kept.numel()
     assert abs(kept.double().mean() - (1 - p)) < 5 * (p * (1 - p) / count) ** 0.5
     for axis in range(3):
