@@ -73,8 +73,8 @@ class Growth:
             f"{d.precision} {self.matmul_rates[d.precision] / 1e9:,.0f} GFLOP/s" for d in devices
         )
         self.title = (
-            f"{devices[0]}; torch {torch.__version__}; plain product {rates}; "
-            f"plain copy {self.copy_rate / 1e9:.1f} GB/s (read and written)"
+            f"{devices[0]}; torch {torch.__version__}; matrix product {rates}; "
+            f"memory copy {self.copy_rate / 1e9:.1f} GB/s (read and written)"
         )
         print(self.title)
 

@@ -32,7 +32,10 @@ class Point:
 
 def markdown(points: Sequence[Point]) -> str:
     """The points as a Markdown table, one row per size."""
-    lines = ["| over | size | what | ms | floor, ms | ratio | peak, GiB |", "|---" * 7 + "|"]
+    lines = [
+        "| varied | size | measured | time, ms | floor, ms | ratio | peak, GiB |",
+        "|---" * 7 + "|",
+    ]
     for p in points:
         ratio = f"{p.ms / p.floor:.2f}" if p.ms < 10 * p.floor else f"{p.ms / p.floor:,.0f}"
         peak = f"{p.peak / 2**30:.2f}" if p.peak else ""
