@@ -1,4 +1,4 @@
-"""The table that the evaluation works on: labelled stretches of time in many videos, as arrays."""
+"""The table that the evaluation works on: labelled time intervals in many videos, as arrays."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from utils.errors import UserError
 
 @dataclass(frozen=True)
 class Segments:
-    """N labelled stretches of time: detections with their scores, or ground truth (scores all 1).
+    """N labelled time intervals: detections with their scores, or ground truth (all scores 1).
 
     Attributes:
-        videos: names of the videos, those without a segment included.
-        classes: names of the classes.
+        videos: Names of the videos, including those without a segment.
+        classes: Names of the classes.
         video: (N,) int64, index into `videos`.
         label: (N,) int64, index into `classes`.
         start, end: (N,) float64, seconds.
-        score: (N,) float64.
+        score: (N,) float64, higher is better.
     """
 
     videos: tuple[str, ...]
@@ -35,7 +35,7 @@ class Segments:
         return len(self.video)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Segments":
-        """The chosen rows, by index or mask, with the same videos and classes."""
+        """The rows chosen by index or mask, with the same videos and classes."""
         return Segments(
             self.videos,
             self.classes,
@@ -47,7 +47,7 @@ class Segments:
         )
 
     def of_video(self, name: str) -> "Segments":
-        """The rows of one video; none if the table does not have it."""
+        """The rows of one video; none if it is not in the table."""
         number = self.videos.index(name) if name in self.videos else -1
         return self.take(self.video == number)
 
@@ -57,7 +57,13 @@ def segments_from_rows(
     classes: Sequence[str],
     rows: Iterable[tuple[int, int, float, float, float]],
 ) -> Segments:
-    """Makes a table from rows of (video index, class index, start s, end s, score)."""
+    """Makes a table from rows.
+
+    Args:
+        videos: Names of the videos.
+        classes: Names of the classes.
+        rows: Tuples of video index, class index, start and end in seconds, and score.
+    """
     columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
     return Segments(
         tuple(videos),
@@ -71,29 +77,30 @@ def segments_from_rows(
 
 
 def ground_truth(videos: Iterable[Video], classes: Sequence[str] | None = None) -> Segments:
-    """All annotated instances of the videos.
+    """Collects all annotated instances of the videos.
 
     Args:
-        videos: annotated videos; those without an instance stay in the list of videos, so that
-            detections there count as false positives.
-        classes: class names in index order; by default those that occur, in order of appearance.
+        videos: Annotated videos; those without an instance stay in the list of videos, so that
+            detections in them count as false positives.
+        classes: Class names in index order; by default those that occur, in order of appearance.
             Instances of other classes are left out.
 
     Raises:
-        UserError: if a video has an annotation without a segment, which nothing can be scored by.
+        UserError: If a video has an annotation without a segment, so that detections cannot be
+            compared with it.
     """
     videos = list(videos)
-    unplaced = [
+    without_segment = [
         f"{video.name} ({', '.join(video.video_level_labels)})"
         for video in videos
         if video.video_level_labels
     ]
-    if unplaced:
+    if without_segment:
         raise UserError(
-            f"annotations without a segment in {len(unplaced)} of {len(videos)} videos to be "
-            f"scored, such as {unplaced[0]}: enough to train on, but scoring needs [start, end] of "
-            'every instance; add them, leave the annotations empty, or give such videos a "subset" '
-            "that no test video has"
+            f"annotations without a segment in {len(without_segment)} of {len(videos)} videos to "
+            f"evaluate, such as {without_segment[0]}: training needs no segments, but the mAP "
+            "needs [start, end] of every instance; add them, leave the annotations empty, or give "
+            'such videos a "subset" that no test video has'
         )
     if classes is None:
         classes = list(dict.fromkeys(s.label for video in videos for s in video.segments))

@@ -95,7 +95,7 @@ class Page(HTMLParser):
 
 
 def pixels(figure: Figure | bytes) -> NDArray[np.uint8]:
-    """(height, width, 3) picture."""
+    """(height, width, 3) pixel values of a figure or of a PNG file."""
     buffer = BytesIO(figure if isinstance(figure, bytes) else b"")
     if isinstance(figure, Figure):
         figure.savefig(buffer, format="png")
@@ -103,10 +103,10 @@ def pixels(figure: Figure | bytes) -> NDArray[np.uint8]:
     return np.round(matplotlib.image.imread(buffer)[..., :3] * 255).astype(np.uint8)
 
 
-def area(picture: NDArray[np.uint8], colour: str) -> int:
+def area(image: NDArray[np.uint8], colour: str) -> int:
     """How many pixels have exactly this colour."""
     wanted = np.round(np.array(to_rgb(colour)) * 255)
-    return int((picture == wanted).all(axis=-1).sum())
+    return int((image == wanted).all(axis=-1).sum())
 
 
 def test_json_holds_the_numbers_of_the_evaluation(tmp_path: Path) -> None:
@@ -192,9 +192,9 @@ def test_figures_are_embedded_and_kept(tmp_path: Path) -> None:
     files = [tmp_path / "timelines" / f"video_{letter}.png" for letter in "abc"]
     assert [path.read_bytes() for path in files] == embedded
     assert sorted((tmp_path / "timelines").iterdir()) == files
-    for picture in map(pixels, embedded):
-        assert picture.shape[1] == 1500
-        assert area(picture, COLOURS[0]) + area(picture, COLOURS[1]) > 100
+    for image in map(pixels, embedded):
+        assert image.shape[1] == 1500
+        assert area(image, COLOURS[0]) + area(image, COLOURS[1]) > 100
 
 
 def test_same_input_same_bytes(tmp_path: Path) -> None:
@@ -320,9 +320,9 @@ def test_timeline(
     truth = segments_from_rows(["v"], CLASSES, truth_rows)
     detections = segments_from_rows(["v"], CLASSES, detection_rows)
     video = make_scores("v", snippets, sampled)
-    picture = pixels(draw_timeline(video, truth, detections, snippet_seconds=SECONDS))
-    assert picture.shape[:2] == (441 + 93 * max(classes, 1), 1500)
-    assert [area(picture, colour) > 0 for colour in COLOURS] == [i < classes for i in range(5)]
+    image = pixels(draw_timeline(video, truth, detections, snippet_seconds=SECONDS))
+    assert image.shape[:2] == (441 + 93 * max(classes, 1), 1500)
+    assert [area(image, colour) > 0 for colour in COLOURS] == [i < classes for i in range(5)]
     overview = draw_overview(video, truth, detections, snippet_seconds=SECONDS)
     assert (overview.get_size_inches() * overview.dpi).round().tolist() == [1600, 600]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from config.datasets import THUMOS14
 from dataset.annotations import is_plain_name
-from eval.detection.error_analysis import KINDS, analyze_errors
+from eval.detection.error_analysis import KINDS, ErrorAnalysis, analyze_errors
 from eval.detection.plain_values import json_ready, plain_values
 from eval.evaluator import Evaluation
 from eval.report.drawn_videos import choose_videos, rate_videos
@@ -69,13 +69,9 @@ def write_report(
         truth, evaluation.detections, length_edges=length_edges, number_edges=number_edges
     )
     values = {
-        **plain_values(evaluation.detection, analysis),
-        **json_ready(_about_videos(evaluation, truth, list(by_name))),
+        **_values(evaluation, truth, list(by_name), analysis),
         **json_ready({"video_mAP": rated, "title": title, "drawn": groups, "settings": settings}),
     }
-    for name, average in zip(values["classes"], _class_averages(evaluation), strict=True):
-        values["classes"][name]["average_AP"] = average
-
     figures = {}
     for name in drawn:
         heading = f"{name}   average mAP {rated[name]:.1f} %" if name in rated else name
@@ -99,24 +95,25 @@ def _save(figure: Figure, path: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _about_videos(evaluation: Evaluation, truth: Segments, names: Sequence[str]) -> dict[str, Any]:
-    """The values of the report that are not about detections: main metric and evaluated videos."""
+def _values(
+    evaluation: Evaluation, truth: Segments, names: Sequence[str], analysis: ErrorAnalysis
+) -> dict[str, Any]:
+    """The plain values of the evaluation, with the main metric, of all and of each class."""
     average, value = evaluation.main_metric()
     unscored = sorted(set(truth.videos) - set(names))
-    return {
-        "headline": {"average": average, "mAP": value},
+    values = plain_values(evaluation.detection, analysis)
+    averages = json_ready(evaluation.detection.class_averages(average))
+    for row, average_precision in zip(values["classes"].values(), averages, strict=True):
+        row["average_AP"] = average_precision
+    values |= {
+        "headline": {"average": average, "mAP": value},  # the main metric, under its first name
         "classification_mAP": evaluation.classification * 100,
         "videos_scored": len(names),
         "videos_not_predicted": unscored,
         "instances_not_predicted": sum(len(truth.of_video(name)) for name in unscored),
     }
-
-
-def _class_averages(evaluation: Evaluation) -> list[float | None]:
-    """Average precision of each class over the tIoU range of the main metric, in percent."""
-    average, _ = evaluation.main_metric()
-    averages: list[float | None] = json_ready(evaluation.detection.class_averages(average))
-    return averages
+    ready: dict[str, Any] = json_ready(values)
+    return ready
 
 
 def _page(values: Mapping[str, Any], figures: Mapping[str, str]) -> str:
