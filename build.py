@@ -37,6 +37,9 @@ def build_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> 
         optional = {"allow_unexpected": PROJECTION}
     else:
         net = FTCLNet(*size, config.fc_dim, separate_gaps=config.objective == "paper")
+        if config.without_fsd:  # DistributedDataParallel would wait for gradients of the projection
+            for name, parameter in net.named_parameters():
+                parameter.requires_grad_(not name.startswith(PROJECTION))
         optional = {"allow_missing": PROJECTION}
     if checkpoint:
         load_weights(net, checkpoint["model_state_dict"], Path(config.checkpoint), **optional)

@@ -68,11 +68,10 @@ def train_one_epoch(
     end.
 
     Each process computes the losses of its shard of a batch; the losses and gradients of all
-    shards add up to those of the batch. The gradients are summed after the backward pass, not
-    during it as in DistributedDataParallel (docs/DISTRIBUTED.md has the measurement).
+    shards add up to those of the batch.
 
     Args:
-        net: Network in training.
+        net: Network in training, wrapped by `processes.data_parallel`.
         criterion: Network output and labels to unweighted losses.
         weights: Weight of every loss in the total.
         batches: Batches of one epoch, on the device.
@@ -96,11 +95,13 @@ def train_one_epoch(
             terms = criterion(output, labels, own.rows, batch_labels)
         total = weighted_sum(terms.losses, weights)
         optimizer.zero_grad()
-        (total * own.weight).backward()
+        with processes.contact():
+            # The gradients of the processes are averaged, but those of shards have to be summed.
+            (total * (own.weight * processes.world_size)).backward()
         gradients = [p.grad for p in net.parameters() if p.grad is not None]
         gradient = torch.stack([g.sum() for g in gradients]).sum()
         found = tally.stacked(terms, total, gradient) * own.weight
-        processes.all_reduce([*gradients, found])
+        processes.all_reduce(found)
         # Fused Adam skips the step on the device if this is 1.
         optimizer.found_inf = tally.add(found)  # type: ignore[attr-defined]
         optimizer.step()

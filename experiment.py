@@ -104,7 +104,7 @@ def train(
         restore_training(state, latest, net, optimizer, generator, processes.rank)
         done = state["epoch"]
     log = open_run_log(config, data, processes, state)
-    processes.broadcast(list(net.state_dict().values()))
+    trained = processes.data_parallel(net)
 
     def try_batch_size(size: int) -> None:
         per_process = -(-size // processes.world_size)
@@ -117,7 +117,7 @@ def train(
             began = time.perf_counter()
             with explain_out_of_memory(device, SMALLER, config.batch_size, try_batch_size):
                 report = train_one_epoch(
-                    net,
+                    trained,
                     criterion,
                     weights,
                     batches,
@@ -127,8 +127,8 @@ def train(
                     bar.update,
                     processes,
                 )
-            trained = time.perf_counter()
-            metrics = {**report.metrics(weights), "seconds/training": trained - began}
+            ended = time.perf_counter()
+            metrics = {**report.metrics(weights), "seconds/training": ended - began}
             evaluation = None
             if epoch >= config.start_test_epoch or epoch == config.epochs:
                 scores = predict(
@@ -137,7 +137,7 @@ def train(
                 if processes.is_main:
                     evaluation = evaluator(scores)
                     metrics |= evaluation.metrics()
-                    metrics["seconds/evaluation"] = time.perf_counter() - trained
+                    metrics["seconds/evaluation"] = time.perf_counter() - ended
             states = processes.gather(random_state(generator))
             if log:
                 log.end_epoch(

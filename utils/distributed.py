@@ -7,7 +7,7 @@ import atexit
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +16,8 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from utils.errors import UserError
 
@@ -67,26 +68,28 @@ class Processes:
         """The process group in which objects are exchanged; None is the default group."""
         return self.groups[0] if self.groups else None
 
-    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces each tensor by its sum over all processes; does not block the host on CUDA."""
-        if self.world_size > 1:
-            with self._contact():
-                for work in [dist.all_reduce(tensor, async_op=True) for tensor in tensors]:
-                    work.wait()
+    def data_parallel(self, net: nn.Module) -> nn.Module:
+        """Wraps the network so that a backward pass averages the gradients over all processes.
 
-    def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrites each tensor with the tensor of the main process."""
+        Its parameters become those of the main process. A single process trains the network itself.
+        """
+        if self.world_size == 1:
+            return net
+        with self.contact():
+            return DistributedDataParallel(net, gradient_as_bucket_view=True)
+
+    def all_reduce(self, tensor: Tensor) -> None:
+        """Replaces the tensor by its sum over all processes; does not block the host on CUDA."""
         if self.world_size > 1:
-            with self._contact():
-                for tensor in tensors:
-                    dist.broadcast(tensor, 0)
+            with self.contact():
+                dist.all_reduce(tensor)
 
     def gather(self, value: T) -> list[T]:
         """Returns the values of all processes by rank in the main process, [] in the others."""
         if self.world_size == 1:
             return [value]
         values: list[Any] | None = [None] * self.world_size if self.is_main else None
-        with self._contact():
+        with self.contact():
             dist.gather_object(value, values, group=self.objects)
         return values or []
 
@@ -96,7 +99,7 @@ class Processes:
             return make()
         values: list[Any] = [make() if self.is_main else None]
         self.barrier()
-        with self._contact():
+        with self.contact():
             dist.broadcast_object_list(values, 0, group=self.objects)
         return values[0]
 
@@ -145,7 +148,7 @@ class Processes:
         """Returns the values of all processes, or raises if one of them reports a problem."""
         found: list[Any] = [None] * self.world_size
         try:
-            with self._contact():
+            with self.contact():
                 here = dist.barrier(self.objects, async_op=True)
                 here.wait(ERROR_WAIT if problem else LONGEST_WAIT)
                 del here  # or the traceback of an error would keep a reference to it
@@ -163,7 +166,7 @@ class Processes:
         return [value for _, value in found]
 
     @contextmanager
-    def _contact(self) -> Iterator[None]:
+    def contact(self) -> Iterator[None]:
         """Converts the errors that torch raises when a process is gone into a `LostContact`."""
         try:
             yield
@@ -224,7 +227,7 @@ def all_processes() -> Iterator[Processes]:
             nowhere = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(redirect_stdout(nowhere))
             stack.enter_context(redirect_stderr(nowhere))
-        with processes._contact():
+        with processes.contact():
             dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
             processes.groups.append(dist.new_group(backend="gloo", timeout=LONGEST_WAIT))
         try:
