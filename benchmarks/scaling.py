@@ -51,7 +51,7 @@ def measure(
     generator = seed_everything(0, processes.rank)
     data = Dataset(tuple(map(str, range(CLASSES))), {}, {"train": split}, "")
     net = build_network(config, data, {}).to(device.device)
-    processes.broadcast(list(net.state_dict().values()))
+    trained = processes.data_parallel(net)
     batches = build_batches(config, split, generator, device.device)
     full = [batch for batch in batches if len(batch.videos) == BATCH_SIZE * batch.unit]
     ends: list[float] = []
@@ -61,7 +61,7 @@ def measure(
         ends.append(time.perf_counter())
 
     report = train_one_epoch(
-        net,
+        trained,
         build_criterion(config, net),
         loss_weights(config),
         (full * steps)[: steps + 2],
