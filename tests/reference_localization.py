@@ -49,7 +49,7 @@ def propose(video: VideoScores, classes: int, settings: LocalizationSettings) ->
     upsampling = settings.upsampling
     attention = upsample(video.attention, upsampling)
     snippet_seconds = settings.snippet_frames / settings.frames_per_second
-    seconds = snippet_seconds * video.snippets / (upsampling * len(video.cas))  # of a step
+    step_seconds = snippet_seconds * video.snippets / (upsampling * len(video.cas))
     proposals = []
     for label in searched:
         cas = upsample(video.cas[:, label], upsampling)
@@ -62,7 +62,7 @@ def propose(video: VideoScores, classes: int, settings: LocalizationSettings) ->
             for run in consecutive(positions):
                 if len(run) > 1:
                     score = outer_inner_contrast(sequence, run, settings.outer_ratio)
-                    start, end = run[0] * seconds, (run[-1] + 1) * seconds
+                    start, end = run[0] * step_seconds, (run[-1] + 1) * step_seconds
                     proposals.append((label, score, float(start), float(end)))
     return proposals
 

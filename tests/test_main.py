@@ -80,8 +80,8 @@ def test_the_settings_of_the_checkpoint_hold_unless_a_flag_says_otherwise(
     folder = tmp_path / "run"
     run("--epochs", 1, "--without_wandb", "--save_dir", folder, "--tiou", 0.3, 0.5)
     checkpoint = folder / "THUMOS_latest.pth"
-    assert "tIoU   0.3   0.5\n" in run("--test", "--checkpoint", checkpoint)
-    assert "tIoU   0.7\n" in run("--test", "--checkpoint", checkpoint, "--tiou", 0.7)
+    assert "tIoU    0.3   0.5\n" in run("--test", "--checkpoint", checkpoint)
+    assert "tIoU    0.7\n" in run("--test", "--checkpoint", checkpoint, "--tiou", 0.7)
 
 
 def test_a_report_can_be_written_beside_the_predictions(run: Run, tmp_path: Path) -> None:
