@@ -1,11 +1,13 @@
-"""mAP of 31,587 detections at 9 tIoU thresholds against the reference implementation in tests/.
+"""Time of the mAP of 31,587 detections at 9 tIoU thresholds against the reference implementation.
 
     python benchmarks/evaluation_map.py
 
-Checks first that both sides give the same average precisions, then prints seconds and the ratio.
-The detections are real if the environment variable FTCL_DATA is set, otherwise synthetic.
+Checks first that both sides (the other one is `tests/reference_map.py`) give the same average
+precisions, then prints their times and the ratio. The detections are real if the environment
+variable FTCL_DATA names the data directory, otherwise synthetic.
 """
 
+import argparse
 import os
 import statistics
 import sys
@@ -28,22 +30,22 @@ TIOU = THUMOS14.tiou
 REPEATS = 7
 
 
-def bench_map() -> None:
-    """Average precisions: equality, then the seconds of ours (median) and of the reference."""
+def compare_map() -> None:
+    """Compares the average precisions: equality, then the time of both sides."""
     truth, predictions = tables()
     truth_frame, prediction_frame = reference.frame(truth), reference.frame(predictions)
 
-    begin = time.perf_counter()
+    start = time.perf_counter()
     expected = reference.detection_map(truth_frame, prediction_frame, truth.classes, TIOU)
-    slow = time.perf_counter() - begin
+    slow = time.perf_counter() - start
     result = detection_map(truth, predictions, TIOU)
     np.testing.assert_allclose(result.average_precision, expected, rtol=1e-12, atol=1e-15)
 
     seconds = []
     for _ in range(REPEATS):
-        begin = time.perf_counter()
+        start = time.perf_counter()
         detection_map(truth, predictions, TIOU)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.perf_counter() - start)
     fast = statistics.median(seconds)
     print(
         f"mAP of {len(predictions)} detections, {len(truth)} instances, {len(TIOU)} thresholds: "
@@ -54,7 +56,7 @@ def bench_map() -> None:
 
 
 def tables() -> tuple[Segments, Segments]:
-    """Ground truth and detections: those of THUMOS14, or synthetic ones of the same size."""
+    """Ground truth and detections: real ones of THUMOS14, or synthetic ones of the same size."""
     folder = os.environ.get("FTCL_DATA")
     if not folder:
         return synthetic_tables(0)
@@ -82,5 +84,11 @@ def synthetic_tables(seed: int) -> tuple[Segments, Segments]:
     return truth, found
 
 
+def main() -> None:
+    layout = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=layout).parse_args()
+    compare_map()
+
+
 if __name__ == "__main__":
-    bench_map()
+    main()

@@ -33,7 +33,6 @@ from benchmarks import scaling
 from benchmarks.growth_costs import (
     HOST,
     PAIRS,
-    VIDEOS,
     alignment_cost,
     evaluation_cost,
     scoring_cost,
@@ -42,6 +41,7 @@ from benchmarks.growth_costs import (
 from benchmarks.growth_points import Point, draw, markdown
 from benchmarks.measuring import copy_rate, matmul_rate, prepare
 from benchmarks.processes import available_cores, in_fresh_process
+from benchmarks.random_scores import VIDEOS
 from benchmarks.trainer import CHANNELS, CLASSES, SNIPPETS, convolution_operations
 from config.model_config import make_config
 from utils.device import Device, choose_device

@@ -6,20 +6,23 @@ Every function measures one size, on random data in the shape of THUMOS14.
 import numpy as np
 import torch
 
-from benchmarks.evaluation import annotations, paper_scores, video_scores
 from benchmarks.measuring import median_ms, peak_memory, prepare
 from benchmarks.random_data import random_split
+from benchmarks.random_scores import (
+    SETTINGS,
+    annotate,
+    random_scores,
+    thumos14_evaluator,
+    video_scores,
+)
 from benchmarks.trainer import CHANNELS, CLASSES, SNIPPETS, Trainer
-from config.datasets import THUMOS14
 from config.model_config import make_config
 from engine import predict
-from eval.evaluator import Evaluator
 from models.acmnet import ACMNet
 from models.alignment import fine_grained_sequence_distance, longest_common_subsequence
 from utils.device import Device
 
-VIDEOS, PAIRS = 210, 16
-INSTANCES_PER_VIDEO = 16
+PAIRS, INSTANCES_PER_VIDEO = 16, 16
 FLOAT64_BYTES = 8
 HOST = Device(torch.device("cpu"), "fp32")
 
@@ -38,7 +41,7 @@ def step_cost(
 def scoring_cost(device: Device, videos: int) -> tuple[float, int]:
     """Time of scoring all videos with the network in milliseconds, and the snippets it reads."""
     prepare(device)
-    known = [video.snippets for video in paper_scores()]
+    known = [video.snippets for video in random_scores()]
     lengths = torch.tensor([known[i % len(known)] for i in range(videos)])
     labels = torch.zeros(videos, CLASSES)
     split = random_split(lengths, CHANNELS, labels, device.storage_dtype).to(device.device)
@@ -51,18 +54,14 @@ def evaluation_cost(videos: int, classes: int) -> tuple[float, int]:
     """Time of segments and mAP in milliseconds, and bytes of the upsampled sequences they read."""
     names = [f"class_{c}" for c in range(classes)]
     random = np.random.default_rng(0)
-    known = [video.snippets for video in paper_scores()]
+    known = [video.snippets for video in random_scores()]
     scores = [
         video_scores(f"video_{i}", known[i % len(known)], random, classes) for i in range(videos)
     ]
-    database = annotations(scores, names, instances=INSTANCES_PER_VIDEO * videos)
-    settings = THUMOS14.localization
-    evaluator = Evaluator(
-        database, list(database), names, THUMOS14.tiou, settings, THUMOS14.main_average
-    )
-    above = [int((video.class_scores[:-1] > settings.class_threshold).sum()) for video in scores]
+    evaluator = thumos14_evaluator(annotate(scores, names, INSTANCES_PER_VIDEO * videos), names)
+    above = [int((video.class_scores[:-1] > SETTINGS.class_threshold).sum()) for video in scores]
     steps = sum(
-        settings.upsampling * len(video.attention) * max(1, searched)
+        SETTINGS.upsampling * len(video.attention) * max(1, searched)
         for video, searched in zip(scores, above, strict=True)
     )
     return median_ms(HOST, lambda: evaluator(scores)), steps * FLOAT64_BYTES
