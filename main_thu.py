@@ -9,9 +9,11 @@ Several GPUs or machines (docs/DISTRIBUTED.md): torchrun --nproc_per_node N main
 """
 
 from config.command_line import parse_flags
+from config.model_config import make_config
 from utils.errors import command
+from utils.interrupts import interrupts_exit
 
-PROGRAM = "main_thu.py"
+PROGRAM, DATASET = "main_thu.py", "THUMOS"
 DESCRIPTION = "Weakly supervised temporal action localization on THUMOS14: trains or evaluates."
 
 
@@ -19,9 +21,11 @@ DESCRIPTION = "Weakly supervised temporal action localization on THUMOS14: train
 def main() -> None:
     """Checks the flags, then runs the experiment."""
     flags = parse_flags(PROGRAM, DESCRIPTION)
-    import experiment  # not above: torch takes seconds, and flags are checked without it
+    make_config(**{"dataset": DATASET, **flags})  # reports wrong values
+    with interrupts_exit(PROGRAM):
+        import experiment  # not above: torch takes seconds, and flags are checked without it
 
-    experiment.main(flags, default_dataset="THUMOS")
+    experiment.main(flags, default_dataset=DATASET)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Delays signals such as Ctrl-C until they do no harm."""
+"""Handles signals such as Ctrl-C where an exception at any moment would do harm."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,3 +37,31 @@ def interrupts_wait(act: bool = True) -> Iterator[None]:
             signal.signal(number, handler)
     for delayed in dict.fromkeys(waiting if act else ()):
         signal.raise_signal(delayed)
+
+
+@contextmanager
+def interrupts_exit(program: str) -> Iterator[None]:
+    """Lets Ctrl-C inside the block end the process at once, with a message and status 130.
+
+    For imports of large libraries: a KeyboardInterrupt in the middle of the initialization of a C++
+    extension would abort the process. Nothing is cleaned up, so the block must have no other
+    effects.
+
+    Args:
+        program: Name of the program in the message.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        sys.stderr.write(f"\n{program}: interrupted\n")
+        sys.stderr.flush()
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
