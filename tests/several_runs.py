@@ -1,11 +1,12 @@
-"""Runs main_thu.py several times in the processes that torchrun started; the last run ends badly.
+"""Runs the experiment several times in the processes started by torchrun; the last run fails.
 
     torchrun --nproc_per_node N tests/several_runs.py JOBS.json
 
-JOBS.json: a list of flags and of a step (counted from 0) whose loss is NaN in the last process, or
-none. In the last run the last process ends in that step: by a `UserError` if the environment has
-FATAL=error, else by killing itself. A file `read-by-<rank>` beside JOBS.json is there if a process
-has read the features. Each run ends with a line `ended: <error>`.
+JOBS.json: For each run its flags and the step (from 0) whose loss is NaN in the last process, or
+null. In the last run, the last process fails in that step instead: with a `UserError` if the
+environment contains FATAL=error, otherwise by killing itself. A process that reads the features
+creates a file `read-by-<rank>` next to JOBS.json. After each run but the last, the main process
+prints a line `ended: <error>`.
 """
 
 import json
@@ -32,8 +33,8 @@ from utils.distributed import all_processes
 from utils.errors import UserError, command
 
 
-def spoilt(bad_step: int | None, fatal: bool = False) -> Callable[..., Criterion]:
-    """`build_criterion` whose guide loss is NaN in one step, or which ends its process then."""
+def with_bad_step(bad_step: int | None, fatal: bool = False) -> Callable[..., Criterion]:
+    """`build_criterion`, but in one step the guide loss is NaN or (if fatal) the process ends."""
 
     def make(config: Any, net: Any) -> Criterion:
         criterion, steps = build_criterion(config, net), iter(range(10**6))
@@ -60,18 +61,18 @@ def main() -> None:
     read = experiment.read_dataset
     with pytest.MonkeyPatch.context() as patch, all_processes() as processes:
 
-        def noted(*arguments: Any, **keywords: Any) -> Any:
+        def read_and_report(*arguments: Any, **keywords: Any) -> Any:
             (file.parent / f"read-by-{processes.rank}").touch()
             return read(*arguments, **keywords)
 
         def run(flags: list[str], step: int | None, fatal: bool = False) -> None:
             bad_step = step if processes.rank == processes.world_size - 1 else None
-            patch.setattr("experiment.build_criterion", spoilt(bad_step, fatal))
+            patch.setattr("experiment.build_criterion", with_bad_step(bad_step, fatal))
             experiment.run(parse_flags("main_thu.py", "", flags), "THUMOS", processes)
 
-        patch.setattr(experiment, "read_dataset", noted)
+        patch.setattr(experiment, "read_dataset", read_and_report)
         for flags, step in jobs[:-1]:
-            problem: object = "well"
+            problem: object = "successfully"
             try:
                 with processes.fail_together():
                     run(flags, step)

@@ -1,4 +1,4 @@
-"""Several processes follow one: same trajectory, one writer, and an end for all if one ends."""
+"""Several processes behave as one: same trajectory, one writer, and all end if one ends."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from build import build_batches, build_criterion
-from config.class_names import THUMOS14
+from config.datasets import THUMOS14
 from config.model_config import make_config
 from dataset.batches import Batch
 from dataset.layouts import read_dataset
@@ -22,31 +22,23 @@ from models.ftclnet import FTCLNet
 from record.checkpoint import read_checkpoint
 from tests.data_folder import make_data
 from tests.program import run_main
-from tests.several_runs import spoilt
+from tests.several_runs import with_bad_step
 from tests.test_resume import assert_same, wait_for_lines, without_times
 
 ROOT = Path(__file__).parents[1]
+FROM_FILES = ["--feature_memory", "0"]
 NO_DROPOUT = ["--dropout", "0", "--lr", "1e-3"]
 FTCL = ["--ftcl", "--fc_dim", "8", "--thres", "0.7", "--lcs_len", "9", *NO_DROPOUT]
-# 13 videos in batches of 4 and 36 pairs in batches of 5: each epoch ends with a batch of one, which
-# leaves the other process nothing. 24 steps at least.
+# 13 videos in batches of 4 and 36 pairs in batches of 5: the last batch of an epoch has one sample,
+# so that the other process has none. At least 24 steps.
 TRAJECTORIES = {
     "acmnet": ["--batch_size", "4", "--epochs", "6", *NO_DROPOUT],
     "ftcl": ["--batch_size", "5", "--epochs", "3", *FTCL],
     "paper": ["--batch_size", "5", "--epochs", "3", "--objective", "paper", *FTCL],
-    # the projection gets no gradient; the features stay in their files
-    "control": [
-        "--batch_size",
-        "5",
-        "--epochs",
-        "3",
-        "--without_fsd",
-        "--feature_memory",
-        "0",
-        *FTCL,
-    ],
+    # The projection receives no gradient, and the features are read from their files.
+    "control": ["--batch_size", "5", "--epochs", "3", "--without_fsd", *FROM_FILES, *FTCL],
 }
-SPOILT_STEP, KILLED_STEP = 6, 13
+BAD_STEP, KILLED_STEP = 6, 13
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 
 
@@ -61,9 +53,9 @@ def command(data: Path, folder: Path, *flags: str) -> list[str]:
     return [*common, *flags]
 
 
-def torchrun(count: int, *script: str) -> "subprocess.CompletedProcess[str]":
+def torchrun(world_size: int, *script: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*TORCHRUN, str(count), *script],
+        [*TORCHRUN, str(world_size), *script],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -74,21 +66,25 @@ def torchrun(count: int, *script: str) -> "subprocess.CompletedProcess[str]":
 
 
 class Runs:
-    """Several runs of the program, by as many processes at once, and what they printed."""
+    """Several runs, each by `world_size` processes, and what they printed."""
 
-    def __init__(self, data: Path, folder: Path, count: int) -> None:
+    def __init__(self, data: Path, folder: Path, world_size: int) -> None:
         self.folder = folder
         dropout = ["--batch_size", "4", "--epochs", "4"]
         shorter = ["--batch_size", "4", "--epochs", "2"]
         test = ["--data_dir", str(data), "--device", "cpu", "--test", "--checkpoint"]
         broken = make_data(folder / "broken", train=4, test=4)
-        (broken / "train" / "video_train_0000002.npy").write_bytes(b"no array")
+        (broken / "train" / "video_train_0000002.npy").write_bytes(b"not an array")
         jobs: list[tuple[str, list[str], int | None]] = [
             *((n, command(data, folder / n, *flags), None) for n, flags in TRAJECTORIES.items()),
-            ("spoilt", command(data, folder / "spoilt", *TRAJECTORIES["acmnet"]), SPOILT_STEP),
+            (
+                "with_bad_step",
+                command(data, folder / "with_bad_step", *TRAJECTORIES["acmnet"]),
+                BAD_STEP,
+            ),
             ("whole", command(data, folder / "whole", *dropout), None),
             ("half", command(data, folder / "half", *shorter), None),
-            ("go on", command(data, folder / "half", *dropout, "--resume", "--force"), None),
+            ("resumed", command(data, folder / "half", *dropout, "--resume", "--force"), None),
             ("test", [*test, str(folder / "acmnet" / "THUMOS_latest.pth")], None),
             ("broken", command(broken, folder / "none"), None),
             ("diverged", command(data, folder / "r", "--lr", "1e30", "--batch_size", "1"), None),
@@ -98,8 +94,8 @@ class Runs:
         ]
         file = folder / "jobs.json"
         file.write_text(json.dumps([job[1:] for job in jobs]))
-        self.done = torchrun(count, "tests/several_runs.py", str(file))
-        parts = self.done.stdout.split("ended: ")  # the first line of a part is of the run before
+        self.done = torchrun(world_size, "tests/several_runs.py", str(file))
+        parts = self.done.stdout.split("ended: ")  # a part starts with how the previous run ended
         assert len(parts) == len(jobs), self.done.stderr
         self.ends = {job[0]: part for job, part in zip(jobs[:-1], parts[1:], strict=True)}
 
@@ -110,7 +106,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 def assert_close(folder: Path, expected: Path) -> None:
-    """The same losses and weights but for rounding."""
+    """The same losses and weights up to rounding."""
     found, wanted = (without_times(f / "metrics.jsonl") for f in (folder, expected))
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):
@@ -126,23 +122,25 @@ def assert_close(folder: Path, expected: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(TRAJECTORIES))
-def test_two_processes_follow_one(data: Path, runs: Runs, tmp_path: Path, name: str) -> None:
+def test_two_processes_have_the_trajectory_of_one(
+    data: Path, runs: Runs, tmp_path: Path, name: str
+) -> None:
     run_main(command(data, tmp_path, *TRAJECTORIES[name]))
     assert_close(runs.folder / name, tmp_path)
     assert json.loads((runs.folder / name / "config.json").read_text())["processes"] == 2
 
 
-def test_a_step_that_is_not_finite_in_one_process_is_skipped_by_all(
+def test_a_loss_that_is_not_finite_in_one_process_skips_the_step_in_all(
     data: Path, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiment.build_criterion", spoilt(SPOILT_STEP))
+    monkeypatch.setattr("experiment.build_criterion", with_bad_step(BAD_STEP))
     run_main(command(data, tmp_path, *TRAJECTORIES["acmnet"]))
     assert without_times(tmp_path / "metrics.jsonl")[1]["skipped steps/guide"] == 1
-    assert_close(runs.folder / "spoilt", tmp_path)
+    assert_close(runs.folder / "with_bad_step", tmp_path)
 
 
 def test_a_resumed_run_gives_the_same_bits(runs: Runs) -> None:
-    """With dropout: each process goes on with masks of its own."""
+    """With dropout: each process restores its own generator for the masks."""
     for name in ("whole", "half"):
         states = read_checkpoint(runs.folder / name / "THUMOS_latest.pth")["random"]
         assert len(states) == 2
@@ -159,7 +157,7 @@ def test_testing_gives_the_predictions_of_one_process(
     printed = run_main(flags)
     assert found == predictions(checkpoint)
     table = next(line for line in printed.splitlines() if line.startswith("mAP %"))
-    assert table in runs.ends["go on"]  # what is between its end and that of the test
+    assert table in runs.ends["resumed"]  # this part contains the output of the test
 
 
 def predictions(checkpoint: Path) -> dict[str, Any]:
@@ -179,7 +177,9 @@ def test_an_error_ends_all_processes_with_one_message(runs: Runs) -> None:
     }.items():
         assert message in runs.ends[name].split("\n")[0]
         assert sum(message in part for part in runs.ends.values()) == 1
-    assert all(runs.ends[name].startswith("well") for name in [*TRAJECTORIES, "test", "go on"])
+    assert all(
+        runs.ends[name].startswith("successfully") for name in [*TRAJECTORIES, "test", "resumed"]
+    )
 
 
 def test_the_features_are_read_once(runs: Runs) -> None:
@@ -188,26 +188,26 @@ def test_the_features_are_read_once(runs: Runs) -> None:
 
 
 def check_killed(
-    done: "subprocess.CompletedProcess[str]", data: Path, folder: Path, speaker: int
+    done: "subprocess.CompletedProcess[str]", data: Path, folder: Path, reporter: int
 ) -> None:
-    """The others end with a message; one process goes on from the last checkpoint."""
+    """The other process ended with a message; a single process resumes from the last checkpoint."""
     assert done.returncode != 0
-    message = f"main_thu.py: error: process {speaker} of 2 "
+    message = f"main_thu.py: error: process {reporter} of 2 "
     assert message in done.stderr
     assert "Traceback" not in done.stderr.split(message)[0]
-    assert f"exitcode  : {-signal.SIGKILL}" in done.stderr  # torchrun says which one began
+    assert f"exitcode  : {-signal.SIGKILL}" in done.stderr  # torchrun reports which one ended first
     assert read_checkpoint(folder / "THUMOS_latest.pth")["epoch"] == 3
     printed = run_main(command(data, folder, *TRAJECTORIES["acmnet"], "--resume"))
     assert "had 2 processes before and has 1" in printed
 
 
 def test_a_killed_process_ends_the_others(data: Path, runs: Runs) -> None:
-    check_killed(runs.done, data, runs.folder / "killed", speaker=0)
+    check_killed(runs.done, data, runs.folder / "killed", reporter=0)
     assert_close(runs.folder / "killed", runs.folder / "acmnet")
 
 
 @pytest.mark.slow
-def test_an_error_inside_a_step_of_one_process_is_said_and_ends_the_others(
+def test_an_error_within_a_step_of_one_process_is_reported_and_ends_the_others(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FATAL", "error")
@@ -225,13 +225,13 @@ def test_an_error_inside_a_step_of_one_process_is_said_and_ends_the_others(
 def test_the_end_of_the_main_process_ends_the_others(data: Path, tmp_path: Path) -> None:
     flags = command(data, tmp_path / "killed", *TRAJECTORIES["acmnet"])
     done = torchrun(2, "tests/killed_run.py", "SIGKILL", "step", "14", *flags)
-    check_killed(done, data, tmp_path / "killed", speaker=1)
+    check_killed(done, data, tmp_path / "killed", reporter=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("heard_by", ["all", "torchrun"])
-def test_ctrl_c_ends_all_processes_and_saves(data: Path, tmp_path: Path, heard_by: str) -> None:
-    """In a terminal all processes hear of it at once; a scheduler may tell torchrun alone."""
+@pytest.mark.parametrize("sent_to", ["all", "torchrun"])
+def test_ctrl_c_ends_all_processes_and_saves(data: Path, tmp_path: Path, sent_to: str) -> None:
+    """A terminal sends it to all processes at once; a scheduler may send it to torchrun only."""
     folder = tmp_path / "run"
     flags = ["--batch_size", "4", "--epochs", "100000", "--checkpoint_seconds", "3600"]
     process = subprocess.Popen(
@@ -244,7 +244,7 @@ def test_ctrl_c_ends_all_processes_and_saves(data: Path, tmp_path: Path, heard_b
         start_new_session=True,
     )
     wait_for_lines(process, folder, 3)
-    (os.killpg if heard_by == "all" else os.kill)(process.pid, signal.SIGINT)
+    (os.killpg if sent_to == "all" else os.kill)(process.pid, signal.SIGINT)
     printed, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "--resume" in printed
@@ -253,7 +253,7 @@ def test_ctrl_c_ends_all_processes_and_saves(data: Path, tmp_path: Path, heard_b
 
 
 @pytest.mark.slow
-def test_three_processes_follow_one(data: Path, tmp_path: Path) -> None:
+def test_three_processes_have_the_trajectory_of_one(data: Path, tmp_path: Path) -> None:
     three = Runs(data, tmp_path, 3)
     for name, flags in TRAJECTORIES.items():
         run_main(command(data, tmp_path / "one" / name, *flags))
@@ -265,8 +265,8 @@ def test_three_processes_follow_one(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "end", ["", pytest.param("raise UserError('enough')", marks=pytest.mark.slow)]
 )
-def test_no_thread_of_the_others_outlives_the_run(tmp_path: Path, end: str) -> None:
-    """One that still has to put its work away when Python ends would abort the process."""
+def test_no_communication_thread_outlives_the_run(tmp_path: Path, end: str) -> None:
+    """A thread that is still cleaning up when Python exits would abort the process."""
     script = tmp_path / "script.py"
     script.write_text(f"""
 import sys
@@ -296,7 +296,7 @@ Path(sys.argv[1], f"{{len(during)}} {{len(during & threads())}}").touch()
     assert after == 0
 
 
-def test_without_torchrun_the_variables_it_sets_are_asked_for(
+def test_missing_variables_of_torchrun_are_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -304,20 +304,20 @@ def test_without_torchrun_the_variables_it_sets_are_asked_for(
     assert "start several processes with torchrun" in run_main([], status=2)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_shares_are_whole_units_and_make_the_batch(count: int) -> None:
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_shards_are_whole_units_and_cover_the_batch(world_size: int) -> None:
     videos, rows = torch.arange(10), torch.arange(40).view(10, 4)
-    shares = [Batch(videos, rows).shard(rank, count) for rank in range(count)]
-    assert torch.cat([s.videos for s in shares]).equal(videos)
-    assert torch.cat([s.rows for s in shares]).equal(rows)
-    shares = [Batch(videos, rows, unit=2).shard(rank, count) for rank in range(count)]
-    real = [share for share in shares if share.weight]
-    assert len(real) == min(count, 5)
-    pairs = torch.cat([share.videos.view(2, -1) for share in real], dim=1)
+    shards = [Batch(videos, rows).shard(rank, world_size) for rank in range(world_size)]
+    assert torch.cat([shard.videos for shard in shards]).equal(videos)
+    assert torch.cat([shard.rows for shard in shards]).equal(rows)
+    shards = [Batch(videos, rows, unit=2).shard(rank, world_size) for rank in range(world_size)]
+    used = [shard for shard in shards if shard.weight]
+    assert len(used) == min(world_size, 5)
+    pairs = torch.cat([shard.videos.view(2, -1) for shard in used], dim=1)
     assert pairs.equal(videos.view(2, -1))
-    for share in shares:
-        assert share.rows.equal(rows[share.videos])
-        assert share.weight or share.videos.tolist() == [0, 5]  # the stand-in is a pair, too
+    for shard in shards:
+        assert shard.rows.equal(rows[shard.videos])
+        assert shard.weight or shard.videos.tolist() == [0, 5]  # the placeholder is a pair, too
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_the_losses_of_the_shards_add_up_to_those_of_the_batch(
     data: Path, flags: dict[str, Any], world_size: int
 ) -> None:
     torch.manual_seed(0)
-    split = read_dataset(data, THUMOS14, ["train"], snippet_seconds=0.64).splits["train"]
+    split = read_dataset(data, THUMOS14.classes, ["train"], snippet_seconds=0.64).splits["train"]
     config = make_config(num_snippets=24, batch_size=5, **flags)
     batches = build_batches(config, split, torch.Generator(), torch.device("cpu"))
     net = FTCLNet(16, 20, fc_dim=8) if config.ftcl else ACMNet(16, 20)
