@@ -31,7 +31,13 @@ def build_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> 
         UserError: If the checkpoint belongs to another network or other features.
     """
     divisors = (config.ins_topk_seg, config.con_topk_seg, config.bak_topk_seg)
-    size = (data.feature_dim, len(data.classes), config.dropout, divisors)
+    size = (
+        data.feature_dim,
+        len(data.classes),
+        config.dropout,
+        divisors,
+        config.input_dropout,
+    )
     if config.test or not config.ftcl:  # evaluation does not need the projection
         net = ACMNet(*size)
         optional = {"allow_unexpected": PROJECTION}
@@ -94,7 +100,7 @@ def build_criterion(config: Config, net: ACMNet) -> Criterion:
 def loss_weights(config: Config) -> dict[str, float]:
     """The weight of every loss in the total."""
     return {
-        "instance": 1.0,
+        "instance": config.loss_lamb_instance,
         "context": 1.0,
         "background": 1.0,
         "guide": config.loss_lamb_guide,

@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, NoReturn, get_args, get_origin
 
 from config.datasets import DATASETS
-from config.model_config import STAGES, Config, make_config
+from config.model_config import STAGES, Config
 from config.setting import flag_of, range_text
 from utils.errors import UserError
 
@@ -17,7 +17,7 @@ from utils.errors import UserError
 def parse_flags(
     program: str, description: str, arguments: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Reads and checks the command line; `--help` prints and exits with status 0.
+    """Reads the command line; `--help` prints and exits with status 0.
 
     Args:
         program: Name of the program in messages.
@@ -28,8 +28,7 @@ def parse_flags(
         The flags that were given, by name: changes for `make_config`.
 
     Raises:
-        UserError: For an unknown flag, a value of the wrong type or out of range, or flags that
-            exclude each other.
+        UserError: For an unknown flag or a value of the wrong type.
     """
     parser = _Parser(
         prog=program,
@@ -45,9 +44,7 @@ def parse_flags(
         group = parser.add_argument_group(title)
         for setting in settings:
             group.add_argument(f"--{flag_of(setting)}", **_option(setting))
-    flags = vars(parser.parse_args(arguments))
-    make_config(**flags)
-    return flags
+    return vars(parser.parse_args(arguments))
 
 
 def _groups() -> dict[str, list["Field[Any]"]]:

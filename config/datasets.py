@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from config.localization import LocalizationSettings
@@ -84,15 +85,23 @@ THUMOS14 = DatasetSpec(
         "ins_topk_seg": 8,
         "con_topk_seg": 3,
         "bak_topk_seg": 3,
+        "input_dropout": 0.0,
         "batch_size": 16,
+        "pairs_per_epoch": 0,
         "weight_decay": 5e-5,
+        "loss_lamb_instance": 1.0,
         "loss_lamb_guide": 2e-3,
         "loss_lamb_feat": 5e-5,
         "loss_lamb_sparse": 2e-4,
+        "fsd_len": 5,
+        "lcs_len": 30,
         "class_threshold": 0.25,
         "cas_thresholds": (0.15, 0.2),
         "attention_thresholds": tuple(round(0.05 * i, 2) for i in range(3, 20)),
         "outer_ratio": 0.2,
+        "score_cas_weight": 1.0,
+        "score_attention_weight": 0.0,
+        "score_class_weight": 0.0,
         "nms_tiou": 0.55,
         "tiou": tuple(round(0.1 * i, 1) for i in range(1, 10)),
     },
@@ -101,7 +110,61 @@ THUMOS14 = DatasetSpec(
     number_edges=(1, 40, 80),  # of DETAD for THUMOS14
 )
 
-DATASETS: dict[str, DatasetSpec] = {spec.name: spec for spec in (THUMOS14,)}
+
+def _activitynet(version: str, data_dir: str) -> DatasetSpec:
+    """ActivityNet-1.2 or 1.3, with the settings of ACM-Net; those of FTCL were never published.
+
+    Our choice for the contrastive losses (docs/RESULTS.md has the reasoning): a snippet of the 75
+    stands for 1.6 s of a video of average length, and an instance covers about 30 of them.
+    """
+    names = Path(__file__).with_name(f"activitynet{version}_classes.txt")
+    return DatasetSpec(
+        name=f"ActivityNet{version}",
+        title=f"ActivityNet-{version[0]}.{version[1]}",
+        aliases=(f"ActivityNet{version[0]}.{version[1]}",),
+        classes=tuple(names.read_text(encoding="utf-8").splitlines()),
+        train_subset="training",
+        test_subset="validation",
+        defaults={
+            "data_dir": data_dir,
+            "frames_per_second": 25.0,
+            "snippet_frames": 16,
+            "num_snippets": 75,
+            "ins_topk_seg": 2,
+            "con_topk_seg": 10,
+            "bak_topk_seg": 10,
+            "input_dropout": 0.7,
+            "batch_size": 64,
+            "pairs_per_epoch": 9600,
+            "weight_decay": 1e-3,
+            "loss_lamb_instance": 5.0,
+            "loss_lamb_guide": 5e-3,
+            "loss_lamb_feat": 5e-5,
+            "loss_lamb_sparse": 0.0,
+            "fsd_len": 5,
+            "lcs_len": 15,
+            "class_threshold": 0.1,
+            "cas_thresholds": (0.005, 0.01, 0.015, 0.02),
+            "attention_thresholds": (0.005, 0.01, 0.015, 0.02),
+            "outer_ratio": 0.15,
+            "score_cas_weight": 0.7,
+            "score_attention_weight": 0.3,
+            "score_class_weight": 0.25,
+            "nms_tiou": 0.9,
+            "tiou": tuple(round(0.5 + 0.05 * i, 2) for i in range(10)),
+        },
+        main_average=(0.5, 0.95),
+        length_edges=(30.0, 60.0, 120.0, 180.0),  # of DETAD for ActivityNet
+        number_edges=(1, 4, 8),  # of DETAD for ActivityNet
+    )
+
+
+ACTIVITYNET12 = _activitynet("12", "data/ActivityNet12")
+ACTIVITYNET13 = _activitynet("13", "data/ActivityNet13")
+
+DATASETS: dict[str, DatasetSpec] = {
+    spec.name: spec for spec in (THUMOS14, ACTIVITYNET12, ACTIVITYNET13)
+}
 
 
 def find_dataset(name: str) -> DatasetSpec:

@@ -21,6 +21,9 @@ class LocalizationSettings:
     attention_thresholds: tuple[float, ...] = localization(BY_DATASET, "thresholds on the instance attention", at_least=0, at_most=1)
     upsampling: int = localization(20, "steps that a snippet is interpolated to", at_least=1, at_most=1000)
     outer_ratio: float = localization(BY_DATASET, "width of the outer windows of a score, relative to the length of the segment", flag="outer", at_least=0)
+    score_cas_weight: float = localization(BY_DATASET, "score of a segment: weight of the class activation sequence", at_least=0)
+    score_attention_weight: float = localization(BY_DATASET, "score of a segment: weight of the instance attention", at_least=0)
+    score_class_weight: float = localization(BY_DATASET, "score of a segment that the attention proposed: this times the video score of the class is added", at_least=0)
     nms_tiou: float = localization(BY_DATASET, "a detection suppresses others that overlap it with a tIoU above this", at_least=0, at_most=1)
     nms_offset: float = localization(1.0, "seconds added to every length in the NMS: 1 as in the official implementation, 0 for the clean form", choices=(0.0, 1.0))
     # fmt: on

@@ -60,6 +60,7 @@ class Config(LocalizationSettings):
     num_snippets: int = snippets(BY_DATASET, "snippets sampled from a video (T)", at_least=1, at_most=1_000_000)
 
     dropout: float = network(0.7, "probability of dropping a snippet, and a channel, before the classifier", at_least=0, below=1)
+    input_dropout: float = network(BY_DATASET, "probability of dropping a channel before the embedding and before the attention; 0 leaves these dropouts out", at_least=0, below=1)
     ins_topk_seg: int = network(BY_DATASET, "instance branch: a video score is the mean of the T // this best snippets", at_least=1)
     con_topk_seg: int = network(BY_DATASET, "context branch: likewise", at_least=1)
     bak_topk_seg: int = network(BY_DATASET, "background branch: likewise", at_least=1)
@@ -73,6 +74,7 @@ class Config(LocalizationSettings):
     adam_beta1: float = training(0.9, "decay of Adam's running mean of the gradients", at_least=0, below=1)
     adam_beta2: float = training(0.999, "decay of Adam's running mean of the squared gradients", at_least=0, below=1)
 
+    loss_lamb_instance: float = loss(BY_DATASET, "classification loss of the instance branch", at_least=0)
     loss_lamb_guide: float = loss(BY_DATASET, "guide loss: the attention follows the class activation sequence", at_least=0)
     loss_lamb_feat: float = loss(BY_DATASET, "feature loss: feature norms of the branches apart by --feat_margin", at_least=0)
     loss_lamb_sparse: float = loss(BY_DATASET, "sparsity loss: little instance and context attention", at_least=0)
@@ -82,8 +84,8 @@ class Config(LocalizationSettings):
     loss_lamb_lcs: float = contrastive(0.1, "weight of the LCS loss", at_least=0)
     without_fsd: bool = contrastive(False, "leave out the FSD loss")
     without_lcs: bool = contrastive(False, "leave out the LCS loss")
-    fsd_len: int = contrastive(5, "candidate snippets of an FSD sequence", at_least=1)
-    lcs_len: int = contrastive(30, "candidate snippets of an LCS sequence", at_least=1)
+    fsd_len: int = contrastive(BY_DATASET, "candidate snippets of an FSD sequence", at_least=1)
+    lcs_len: int = contrastive(BY_DATASET, "candidate snippets of an LCS sequence", at_least=1)
     fc_dim: int = contrastive(1024, "channels of the FSD projection, half for matches, half for gaps", at_least=2)
     gamma: float = contrastive(0.1, "temperature of the smooth maximum of FSD; 0 is the plain maximum", at_least=0)
     lcs_threshold: float = contrastive(0.92, "two snippets match in LCS if their cosine similarity exceeds this", flag="thres", at_least=-1, at_most=1)
@@ -91,6 +93,7 @@ class Config(LocalizationSettings):
     background_candidates: str = contrastive("auto", "FSD background: release (the ranks that follow the action candidates), attention (highest background attention), low (lowest instance attention); auto is release, with --objective paper low", choices=("auto", "release", "attention", "low"))
     distinct_candidates: bool = contrastive(False, "a snippet is a candidate only once, however often it was sampled")
     ranking_eta: float = contrastive(0.2, "temperature of the ranking loss of --objective paper", above=0)
+    pairs_per_epoch: int = contrastive(BY_DATASET, "pairs drawn per epoch, half of them positive; 0 takes all positive pairs and as many negative ones", at_least=0)
     resample_pairs: bool = contrastive(False, "draw negative pairs and snippets anew in every epoch instead of once")
 
     tiou: tuple[float, ...] = evaluation(BY_DATASET, "tIoU thresholds of the mAP", above=0, at_most=1)

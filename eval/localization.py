@@ -44,9 +44,10 @@ def propose(
 
     A video is searched for every class whose score exceeds `class_threshold`, or for its best class
     if there is none. Each threshold on the class activation sequence (CAS) gives the runs of the
-    CAS at or above it, scored on the CAS with everything below the threshold set to 0; each
-    threshold on the attention gives runs of the attention, scored on the whole CAS. A run of a
-    single step is no proposal. Source: the official implementation, for THUMOS14.
+    CAS at or above it; each threshold on the attention gives runs of the attention. A run of a
+    single step is no proposal. A run is scored on a weighted sum of CAS and attention, in which the
+    sequence that gave the run is 0 below the threshold; the video score of the class may be added
+    for a run of the attention. Source: the official implementations (THUMOS14: CAS alone).
 
     Args:
         videos: Scores of each video; T = 0 is a video without proposals. Only the first C columns
@@ -56,55 +57,63 @@ def propose(
 
     Returns:
         Proposals in order of video, class, threshold (CAS first) and time. Their score is the mean
-        of the CAS inside minus its mean over the two outer windows, which end at the borders of
-        the video (0 where nothing is left of them).
+        of the sequence inside minus its mean over the two outer windows, which end at the borders
+        of the video (0 where nothing is left of them).
 
     Raises:
         ValueError: If shapes disagree or a score is not finite, naming the video.
     """
-    cas_levels = np.asarray(settings.cas_thresholds, np.float64).reshape(-1, 1)
-    attention_levels = np.asarray(settings.attention_thresholds, np.float64).reshape(-1, 1)
     found = []
     for number, video in enumerate(videos):
         _check(video, len(classes))
         length = len(video.attention)
         if length == 0:
             continue
-        attention_runs = _runs(upsample(video.attention, settings.upsampling) >= attention_levels)
+        attention = upsample(video.attention, settings.upsampling)
         frame_steps = settings.frames_per_second * settings.upsampling * length
         step_seconds = settings.snippet_frames * video.snippets / frame_steps
         probabilities = video.class_scores[: len(classes)]
         for label in _searched_classes(probabilities, settings.class_threshold):
             cas = upsample(video.cas[:, label], settings.upsampling)
-            first, end, score = _propose_class(
-                cas, cas_levels, attention_runs, settings.outer_ratio
-            )
+            bonus = settings.score_class_weight * float(probabilities[label])
+            first, end, score = _propose_class(cas, attention, bonus, settings)
             found.append((number, label, first * step_seconds, end * step_seconds, score))
     return _table(videos, classes, found)
 
 
 def _propose_class(
-    cas: NDArray[np.float64], cas_levels: NDArray[np.float64], attention_runs: Runs, ratio: float
+    cas: NDArray[np.float64],
+    attention: NDArray[np.float64],
+    bonus: float,
+    settings: LocalizationSettings,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """The runs [first step, end step) of one class in one video, and their scores.
 
     Args:
         cas: (S,) upsampled CAS of the class.
-        cas_levels: (K, 1) thresholds on it.
-        attention_runs: Runs of the attention, which are the same for all classes.
-        ratio: Length of an outer window relative to the length of the run.
+        attention: (S,) upsampled attention.
+        bonus: Added to the score of the runs of the attention.
+        settings: Localization settings.
     """
-    above = cas >= cas_levels  # (K, S)
-    cas_runs = _runs(above)
-    both = zip(cas_runs, attention_runs, strict=True)
-    level, first, end = (np.concatenate(pair) for pair in both)
-    # Row 0 is the CAS itself, row k + 1 what threshold k leaves of it; the last column is padding.
-    sequences = np.zeros((len(above) + 1, len(cas) + 1))
-    sequences[0, :-1] = cas
-    np.multiply(cas, above, out=sequences[1:, :-1])
-    level[: len(cas_runs[0])] += 1
-    level[len(cas_runs[0]) :] = 0
-    return first, end, _outer_inner_contrast(sequences, level, first, end, ratio)
+    above_cas = cas >= np.asarray(settings.cas_thresholds, np.float64)[:, None]  # (K, S)
+    above = attention >= np.asarray(settings.attention_thresholds, np.float64)[:, None]
+    cas_runs, attention_runs = _runs(above_cas), _runs(above)
+    weighted_cas = settings.score_cas_weight * cas
+    weighted_attention = settings.score_attention_weight * attention
+    if not settings.score_attention_weight:  # then the thresholds on it make no difference
+        attention_runs = (np.zeros_like(attention_runs[0]), *attention_runs[1:])
+        above = above[:1]
+    # The rows on which runs are scored, those of the CAS first; the last column is padding.
+    sequences = np.zeros((len(above_cas) + len(above), len(cas) + 1))
+    sequences[: len(above_cas), :-1] = weighted_cas * above_cas + weighted_attention
+    sequences[len(above_cas) :, :-1] = weighted_cas + weighted_attention * above
+    row = np.concatenate([cas_runs[0], attention_runs[0] + len(above_cas)])
+    first, end = (
+        np.concatenate(pair) for pair in zip(cas_runs[1:], attention_runs[1:], strict=True)
+    )
+    score = _outer_inner_contrast(sequences, row, first, end, settings.outer_ratio)
+    score[len(cas_runs[0]) :] += bonus
+    return first, end, score
 
 
 def upsample(values: NDArray[np.floating], factor: int) -> NDArray[np.float64]:

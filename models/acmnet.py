@@ -70,6 +70,8 @@ class ACMNet(nn.Module):
         dropout: Probability of dropping a whole snippet, and then a channel, before the classifier.
         topk_divisors: For instance, context and background: a video score is the mean over the
             T // divisor best snippets (at least one).
+        input_dropout: Probability of dropping a channel before the embedding and before the
+            attention, as on ActivityNet; 0 leaves these layers out, as on THUMOS14.
     """
 
     def __init__(
@@ -78,11 +80,17 @@ class ACMNet(nn.Module):
         num_classes: int,
         dropout: float = 0.7,
         topk_divisors: tuple[int, int, int] = (8, 3, 3),
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        # In front of the convolution the dropout gives it the name feature_embedding.1, by which
+        # the official checkpoints of ActivityNet know it.
         self.feature_embedding = nn.Sequential(
-            TemporalConv(feature_dim, feature_dim, kernel_size=3), nn.ReLU()
+            *([Dropout(input_dropout)] if input_dropout else []),
+            TemporalConv(feature_dim, feature_dim, kernel_size=3),
+            nn.ReLU(),
         )
+        self.attention_dropout = Dropout(input_dropout) if input_dropout else nn.Identity()
         self.att_branch = nn.Conv1d(feature_dim, 3, kernel_size=1)
         self.snippet_cls = nn.Linear(feature_dim, num_classes + 1)
         self.snippet_dropout = Dropout(dropout)
@@ -98,7 +106,11 @@ class ACMNet(nn.Module):
                 the output beyond the length of a video is meaningless.
         """
         embedding = self.feature_embedding(features)  # (B, T, D)
-        attention = F.linear(embedding, self.att_branch.weight[:, :, 0], self.att_branch.bias)
+        attention = F.linear(
+            self.attention_dropout(embedding),
+            self.att_branch.weight[:, :, 0],
+            self.att_branch.bias,
+        )
         attention = at_least_float32(attention).softmax(dim=-1)  # (B, T, 3)
 
         # A snippet dropped before the classifier keeps the bias of the classifier.

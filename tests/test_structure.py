@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Packages and modules; each may import those to its left, and itself.
 ORDER = [
     *("utils", "models", "config", "dataset", "record", "eval"),
-    *("engine", "build", "experiment", "main_thu"),
+    *("engine", "build", "experiment", "main_thu", "main_act"),
 ]
 SCRIPTS = ["tools", "benchmarks"]  # may import everything, and are imported by no package
 CUDA_ALLOWED = {
