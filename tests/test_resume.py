@@ -245,7 +245,7 @@ def test_resuming_a_finished_run_changes_nothing(
 ) -> None:
     folder = uninterrupted["acmnet"]
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
-    assert "the run is finished: 5 epochs are done" in run(data, folder, "acmnet", "--resume")
+    assert "the run has finished its 5 epochs" in run(data, folder, "acmnet", "--resume")
     assert before == {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".json"}
 
 
