@@ -73,6 +73,7 @@ def build_batches(
         config.resample_pairs,
         generator,
         device,
+        config.pairs_per_epoch,
     )
 
 

@@ -93,7 +93,7 @@ class Config(LocalizationSettings):
     background_candidates: str = contrastive("auto", "FSD background: release (the ranks that follow the action candidates), attention (highest background attention), low (lowest instance attention); auto is release, with --objective paper low", choices=("auto", "release", "attention", "low"))
     distinct_candidates: bool = contrastive(False, "a snippet is a candidate only once, however often it was sampled")
     ranking_eta: float = contrastive(0.2, "temperature of the ranking loss of --objective paper", above=0)
-    pairs_per_epoch: int = contrastive(BY_DATASET, "pairs drawn per epoch, half of them positive; 0 takes all positive pairs and as many negative ones", at_least=0)
+    pairs_per_epoch: int = contrastive(BY_DATASET, "pairs drawn anew in every epoch, half of them positive; 0 takes all positive pairs and as many negative ones", at_least=0)
     resample_pairs: bool = contrastive(False, "draw negative pairs and snippets anew in every epoch instead of once")
 
     tiou: tuple[float, ...] = evaluation(BY_DATASET, "tIoU thresholds of the mAP", above=0, at_most=1)
