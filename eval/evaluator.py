@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from config.localization import LocalizationSettings
 from dataset.annotations import Video
 from eval.classification import classification_map
-from eval.detection.average_precision import DetectionResult, average_name, detection_map
+from eval.detection.average_precision import (
+    DetectionResult,
+    average_name,
+    detection_map,
+    thresholds_of,
+)
 from eval.detection.tables import counts_line, map_table
 from eval.localization import localize
 from eval.scores import VideoScores
@@ -39,7 +44,7 @@ class Evaluation:
         at = zip(result.tiou, result.mean_average_precision, strict=True)
         return {
             **{f"mAP@{tiou:g}": float(value * 100) for tiou, value in at},
-            **{f"average {name}": value for name, value in result.averages().items()},
+            **{f"average {thresholds_of(n)}": value for n, value in result.averages().items()},
             "classification mAP": self.classification * 100,
         }
 

@@ -83,14 +83,14 @@ def _main_average(folder: Path, averages: Sequence[str]) -> str:
 
     Args:
         folder: Run directory, whose config.json names the data set.
-        averages: Names of the averages in metrics.jsonl, such as "average .1-.7".
+        averages: Names of the averages in metrics.jsonl: "average .1-.7", "average .5 .75", ...
     """
     path = Path(folder) / "config.json"
     config: Any = read_json(path, "settings") if path.exists() else {}
     spec = DATASETS.get(str(config.get("dataset"))) if isinstance(config, dict) else None
     for name in averages:
-        low, _, high = name.removeprefix(AVERAGE).partition("-")
-        if spec and (float(low), float(high)) == spec.main_average:
+        low, is_range, high = name.removeprefix(AVERAGE).partition("-")
+        if spec and is_range and (float(low), float(high)) == spec.main_average:
             return name
     return averages[0]
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.datasets import THUMOS14
 from dataset.annotations import Video, read_database, read_split
 from eval.detection import matching
 from eval.detection.average_precision import AP_KINDS, average_precision_of, detection_map
@@ -85,7 +84,7 @@ def test_values_of_the_official_evaluation(golden: Path, tmp_path: Path) -> None
     np.testing.assert_allclose(result.average_precision, values["out/ap"], rtol=1e-12, atol=0)
     np.testing.assert_allclose(result.mean_average_precision, values["out/mAP"], rtol=1e-12)
     average = float(values["out/avg_mAP_0.1_0.7_percent"])
-    assert result.average(0.1, 0.7) == pytest.approx(average, rel=1e-12)
+    assert result.averages()[".1-.7"] == pytest.approx(average, rel=1e-12)
     assert (result.videos, result.unannotated) == (10, 14)
 
 
@@ -114,7 +113,7 @@ def test_real_thumos14_predictions(real_data: Path) -> None:
         chosen = select(database, predictions, "test", videos)
         result = detection_map(chosen.truth, chosen.predictions)
         np.testing.assert_allclose(result.mean_average_precision * 100, row, atol=0.05)
-        assert result.average(0.1, 0.7) == pytest.approx(average, abs=0.05)
+        assert result.averages()[".1-.7"] == pytest.approx(average, abs=0.05)
     assert chosen.left_out_instances == 47
     assert set(chosen.left_out) == {"video_test_0000270", "video_test_0001496"}
 
@@ -187,25 +186,13 @@ def test_refuses(change: dict[str, Any], message: str) -> None:
         detection_map(**arguments)
 
 
-def test_averages_are_what_their_names_say() -> None:
-    truth = table([(0, 0, 0, 10, 1)])
-    predictions = table([(0, 0, 0, 4.5, 1)])
-    result = detection_map(truth, predictions, THUMOS14.tiou)
-    assert result.averages() == pytest.approx({".1-.5": 80, ".3-.7": 40, ".1-.7": 400 / 7})
-    assert result.average(0.4, 0.5) == pytest.approx(50)
-    activitynet = detection_map(truth, predictions, np.arange(0.5, 0.96, 0.05).tolist())
-    assert activitynet.averages() == {".5-.95": 0}
-    with pytest.raises(ValueError, match=r"0\.1 is not in"):
-        activitynet.average(0.1, 0.7)
-
-
 def test_tables() -> None:
     truth = table([(0, 0, 0, 10, 1), (1, 1, 0, 1, 1)])
     result = detection_map(truth, table([(0, 0, 0, 10, 1)]), [0.5, 0.75])
     assert map_table(result).splitlines() == [
         "tIoU     0.5   0.75",
         "mAP %  50.00  50.00",
-        "average mAP %   .5-.75: 50.00",
+        "average mAP %   mean of .5 .75: 50.00",
     ]
     assert counts_line(result) == "evaluated: 3 videos, 2 instances of 2 classes, 1 detections"
     frame = class_table(result)
@@ -233,15 +220,6 @@ def test_classes_without_instances_are_in_files_and_not_on_the_terminal() -> Non
             f"mean,1,{len(rows)},100.0",
         ]
         assert class_table(result)["AP@0.5"].isna().tolist() == [False, True, True, False]
-
-
-def test_averages_of_each_class() -> None:
-    truth = table([(0, 0, 0, 10, 1), (1, 1, 0, 1, 1)])
-    result = detection_map(truth, table([(0, 0, 0, 4.5, 1)]))
-    for name, ends in ((".1-.5", (0.1, 0.5)), (".1-.7", (0.1, 0.7))):
-        averages = result.class_averages(name)
-        np.testing.assert_allclose(np.nanmean(averages), result.average(*ends), rtol=1e-12)
-        assert np.isnan(averages).tolist() == [False, False, True]
 
 
 def test_arrays_in_table_out() -> None:

@@ -14,7 +14,9 @@ from eval.detection.matching import match_ranked, ranked
 from eval.segments import Segments
 from utils.errors import UserError
 
-AVERAGES = ((0.1, 0.5), (0.3, 0.7), (0.1, 0.7))  # ranges of tIoU in steps of 0.1
+# Lowest and highest tIoU and step of the averages that are customary in the field.
+CUSTOMARY = ((0.1, 0.5, 0.1), (0.3, 0.7, 0.1), (0.1, 0.7, 0.1), (0.1, 0.9, 0.1), (0.5, 0.95, 0.05))
+MEAN_OF = "mean of "  # prefix of the names of all other averages
 AP_KINDS: tuple[str, ...] = ("activitynet", "thumos14")
 
 
@@ -52,48 +54,59 @@ class DetectionResult:
             return np.full(len(self.tiou), np.nan)
         return self.average_precision[:, annotated].mean(axis=1)
 
-    def average(self, low: float, high: float) -> float:
-        """Mean of the mAP over the thresholds from `low` to `high`, both included, in percent.
-
-        Raises:
-            ValueError: If `low` or `high` is not among the thresholds, because then the number
-                would not be the average that its name promises.
-        """
-        for end in (low, high):
-            if not np.isclose(self.tiou, end, rtol=0, atol=1e-9).any():
-                raise ValueError(f"no average from {low} to {high}: {end} is not in {self.tiou}")
-        return float(self.mean_average_precision[self._between(low, high)].mean() * 100)
-
     def averages(self) -> dict[str, float]:
-        """The customary averages in percent, by name: .1-.5, .3-.7 and .1-.7 in steps of .1.
+        """Averages of the mAP over tIoU in percent, by name.
 
-        Thresholds that allow none of these, such as ActivityNet's, give the average over all.
+        Returns:
+            The customary averages all of whose thresholds were evaluated: .1-.5, .3-.7, .1-.7 and
+            .1-.9 in steps of .1, .5-.95 in steps of .05. If there is none, the mean over all
+            thresholds, which is named after them, such as "mean of .5 .75 .95".
         """
-        return {average_name(low, high): self.average(low, high) for low, high in self._ranges()}
+        values = self.mean_average_precision
+        return {
+            name: float(values[chosen].mean() * 100) for name, chosen in self._averaged().items()
+        }
 
     def class_averages(self, name: str) -> NDArray[np.float64]:
-        """(C,) average precision of each class in percent, over the range of one of `averages`."""
-        low, high = next(ends for ends in self._ranges() if average_name(*ends) == name)
-        inside = self._between(low, high)
-        return np.array([one_class[inside].mean() * 100 for one_class in self.average_precision.T])
+        """(C,) average precision of each class in percent, over the tIoU of one of `averages`."""
+        chosen = self._averaged()[name]
+        return np.array([one_class[chosen].mean() * 100 for one_class in self.average_precision.T])
 
-    def _ranges(self) -> list[tuple[float, float]]:
-        """The ranges of `averages`."""
-        found = []
-        for low, high in AVERAGES:
-            inside = self.tiou[self._between(low, high)]
-            steps = np.arange(round(low * 10), round(high * 10) + 1) / 10
-            if len(inside) == len(steps) and np.allclose(np.sort(inside), steps, rtol=0, atol=1e-9):
-                found.append((low, high))
-        return found or [(float(self.tiou.min()), float(self.tiou.max()))]
-
-    def _between(self, low: float, high: float) -> NDArray[np.bool_]:
-        return (self.tiou > low - 1e-9) & (self.tiou < high + 1e-9)
+    def _averaged(self) -> dict[str, NDArray[np.intp]]:
+        """The indices of the thresholds of each average, by its name."""
+        found = {}
+        for low, high, step in CUSTOMARY:
+            steps = low + step * np.arange(round((high - low) / step) + 1)
+            equal = np.isclose(steps[:, None], self.tiou, rtol=0, atol=1e-9)
+            if equal.any(axis=1).all():
+                found[average_name(low, high)] = equal.argmax(axis=1)
+        return found or {MEAN_OF + list_thresholds(self.tiou): np.arange(len(self.tiou))}
 
 
 def average_name(low: float, high: float) -> str:
-    """The name of an average over tIoU thresholds, such as .1-.7."""
-    return "-".join(f"{value:g}".removeprefix("0") for value in (low, high))
+    """The name of a customary average by its lowest and highest tIoU, such as .1-.7."""
+    return f"{_short(low)}-{_short(high)}"
+
+
+def thresholds_of(average: str) -> str:
+    """The tIoU thresholds in the name of an average, for texts that already call it an average."""
+    return average.removeprefix(MEAN_OF)
+
+
+def list_thresholds(tiou: NDArray[np.float64], most: int = 6) -> str:
+    """Thresholds as text: ".5 .75 .95", or first, last and step (or number) of more than `most`."""
+    if len(tiou) <= most:
+        return " ".join(map(_short, tiou))
+    ends = f"{_short(tiou[0])} to {_short(tiou[-1])}"
+    step = (tiou[-1] - tiou[0]) / (len(tiou) - 1)
+    if np.allclose(np.diff(tiou), step, rtol=0, atol=1e-9):
+        return f"{ends} by {_short(step)}"
+    return f"{len(tiou)} thresholds from {_short(tiou.min())} to {_short(tiou.max())}"
+
+
+def _short(value: float) -> str:
+    """A fraction without the zero before the point."""
+    return f"{value:g}".removeprefix("0")
 
 
 def detection_map(

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from config.datasets import THUMOS14
 from dataset.annotations import is_plain_name
+from eval.detection.average_precision import thresholds_of
 from eval.detection.error_analysis import KINDS, ErrorAnalysis, analyze_errors
 from eval.detection.plain_values import json_ready, plain_values
 from eval.evaluator import Evaluation
@@ -125,7 +126,7 @@ def _page(values: Mapping[str, Any], figures: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["fixed"] = _fixed
+    environment.filters |= {"fixed": _fixed, "thresholds": thresholds_of}
     template = environment.get_template("report.html.j2")
     page = template.render(**values, kinds=KINDS, figures=figures, how_to_read=HOW_TO_READ)
     # A path that is not UTF-8 reaches Python as lone surrogates, which no file can hold.
