@@ -34,6 +34,7 @@ from benchmarks.measuring import peak_memory, reset_peak_memory
 from models.alignment import fine_grained_sequence_distance, longest_common_subsequence
 from tests.reference_alignment import slow_fsd, slow_lcs
 from utils.device import Device, choose_device
+from utils.errors import command
 
 Run: TypeAlias = Callable[[], tuple[Tensor, ...]]  # returns the scores and the gradients
 Score: TypeAlias = Callable[..., Tensor]
@@ -152,6 +153,7 @@ def measure(name: str, pairs: int, snippets: int, full: bool, device: Device | N
     return line
 
 
+@command("benchmarks/alignment.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

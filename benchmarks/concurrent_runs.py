@@ -23,6 +23,7 @@ from benchmarks.processes import Worker, available_cores
 from benchmarks.trainer import TITLES, Trainer
 from config.model_config import make_config
 from utils.device import Device, choose_device
+from utils.errors import command
 
 
 def steps_of_run(device: Device, ftcl: bool, steps: int, runs: int) -> Callable[[], None]:
@@ -51,6 +52,7 @@ def steps_per_second(device: Device, ftcl: bool, steps: int, runs: int) -> float
     return runs * steps / seconds
 
 
+@command("benchmarks/concurrent_runs.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

@@ -29,6 +29,7 @@ from benchmarks.random_scores import (
 from eval.localization import localize, propose
 from eval.scores import VideoScores
 from tests import reference_localization as reference
+from utils.errors import command
 
 ROUNDS = 7
 
@@ -102,6 +103,7 @@ def peak_mebibytes(call: Callable[[], object]) -> float:
     return peak / 2**20
 
 
+@command("benchmarks/evaluation.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser(description=__doc__, formatter_class=layout).parse_args()

@@ -24,6 +24,7 @@ from eval.detection.average_precision import detection_map
 from eval.detection.prediction_file import read_predictions
 from eval.segments import Segments, ground_truth
 from tests import reference_map as reference
+from utils.errors import command
 
 DETECTIONS, INSTANCES, VIDEOS, CLASSES = 31_587, 3_358, 212, 20
 TIOU = THUMOS14.tiou
@@ -84,6 +85,7 @@ def synthetic_tables(seed: int) -> tuple[Segments, Segments]:
     return truth, found
 
 
+@command("benchmarks/evaluation_map.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser(description=__doc__, formatter_class=layout).parse_args()

@@ -45,6 +45,7 @@ from benchmarks.random_scores import VIDEOS
 from benchmarks.trainer import CHANNELS, CLASSES, SNIPPETS, convolution_operations
 from config.model_config import make_config
 from utils.device import Device, choose_device
+from utils.errors import command
 
 BEGIN, END = "<!-- growth: begin -->", "<!-- growth: end -->"
 FLOAT32_BYTES = 4
@@ -151,6 +152,7 @@ class Growth:
                 self.add(Point("processes", what, n, found[stage]["ms"], floor))
 
 
+@command("benchmarks/growth.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

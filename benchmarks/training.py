@@ -50,6 +50,7 @@ from dataset.batches import Batch
 from models.terms import weighted_sum
 from tests.reference_training import SlowNet, slow_acm_losses, slow_ftcl_losses
 from utils.device import Device, choose_device
+from utils.errors import command
 
 PRECISIONS = {True: ("fp32", "bf16"), False: ("fp32", "tf32", "bf16")}  # on the CPU, on a GPU
 
@@ -191,6 +192,7 @@ def report(title: str, clock: Clock, floor: float, peak: float | None, operation
         print(f"  {name:24} {median:9.2f} ms  {100 * median / in_parts:5.1f} %")
 
 
+@command("benchmarks/training.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

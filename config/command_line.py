@@ -4,14 +4,19 @@ python -m config.command_line > docs/FLAGS.md
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
+
+if not __package__:  # run by its path: import from the root of the repository, as with -m
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from config.datasets import DATASETS
 from config.model_config import STAGES, Config
 from config.setting import flag_of, range_text
-from utils.errors import UserError
+from utils.errors import UserError, command
 
 
 def parse_flags(
@@ -129,5 +134,10 @@ def _show(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-if __name__ == "__main__":
+@command("config.command_line")
+def main() -> None:
     print(flags_table(), end="")
+
+
+if __name__ == "__main__":
+    main()

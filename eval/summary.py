@@ -1,5 +1,11 @@
 """`python -m eval.summary`: the former name of `python -m record.summary`."""
 
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: import from the root of the repository, as with -m
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from record.summary import main
 
 if __name__ == "__main__":

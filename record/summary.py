@@ -5,11 +5,15 @@ python -m record.summary ACM-Net=data/demo/save/baseline/acmnet FTCL-Net=data/de
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+if not __package__:  # run by its path: import from the root of the repository, as with -m
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from config.datasets import DATASETS
 from utils.errors import UserError, command
@@ -98,7 +102,9 @@ def _main_average(folder: Path, averages: Sequence[str]) -> str:
 @command("record.summary")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser = argparse.ArgumentParser(
+        prog="python -m record.summary", description=__doc__, formatter_class=layout
+    )
     parser.add_argument("runs", nargs="+", metavar="NAME=DIR", help="run directory and its name")
     parser.add_argument(
         "--spread", action="store_true", help="also print mean, standard deviation and median"

@@ -20,6 +20,7 @@ from statistics import mean, stdev
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.runs import MAIN_METRIC, read_metrics, train
+from utils.errors import command
 
 BASELINE, CONTROL = "ACM-Net", "control"
 # The flags of every variant of the second stage.
@@ -99,6 +100,7 @@ def table(runs: dict[str, list[list[float]]], seeds: list[int]) -> str:
     return "\n".join(lines)
 
 
+@command("tools/ablation.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

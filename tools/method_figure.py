@@ -35,6 +35,7 @@ from tools.method_example import (
     soft_alignment,
     suppressed,
 )
+from utils.errors import command
 from utils.files import write_atomically
 
 Box = tuple[float, float, float, float]  # left, bottom, width and height in inches
@@ -256,6 +257,7 @@ def draw_localization(canvas: Canvas, video: Video) -> None:
     canvas.note(left + width, 0.27, "seconds", ha="right")
 
 
+@command("tools/method_figure.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.runs import MAIN_METRIC, call, read_metrics, train
+from utils.errors import command
 
 PAPER_EPOCHS = {"acmnet": 500, "ftcl": 25}
 DATA = ["--train_videos", "200", "--test_videos", "210", "--classes", "20"]
@@ -51,6 +52,7 @@ def timed_training(run_dir: Path, epochs: int, *flags: object) -> float:
     return estimate
 
 
+@command("tools/recipe.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

@@ -5,9 +5,9 @@ import os
 import reprlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 
 class UserError(Exception):
@@ -71,11 +71,10 @@ def first_line(error: BaseException, length: int = 200) -> str:
 
 def fail(program: str, error: UserError) -> NoReturn:
     """Prints the error in the format of argparse and exits with status 2."""
-    try:
-        print(end="", flush=True)
-    except OSError:  # drop the buffered output, or Python fails again when it flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    print(f"{program}: error: {error}", file=sys.stderr)
+    _discard_if_broken(sys.stdout)
+    with suppress(OSError):
+        print(f"{program}: error: {error}", file=sys.stderr)
+    _discard_if_broken(sys.stderr)
     sys.exit(2)
 
 
@@ -83,7 +82,9 @@ def command(program: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Decorates an entry point so that it ends with a message instead of a traceback.
 
     A `UserError` exits with status 2, and so does an `OSError` that nothing else has caught: it
-    comes from the machine, such as a full disk. Ctrl-C exits with status 130.
+    comes from the machine, such as a full disk. Ctrl-C exits with status 130. If the reader of the
+    output has gone, as in `... | head`, the program ends without a message and with status 141,
+    the one of programs that the signal SIGPIPE ends.
 
     Args:
         program: Name of the program in the messages.
@@ -96,10 +97,13 @@ def command(program: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
                 # A name with characters that the terminal cannot show is not an error.
                 sys.stdout.reconfigure(errors="backslashreplace")
             try:
-                main()
-                print(end="", flush=True)  # a full disk is noticed only here
+                _run_and_flush(main)
             except UserError as error:
                 fail(program, error)
+            except BrokenPipeError:
+                _discard_if_broken(sys.stdout)
+                _discard_if_broken(sys.stderr)
+                sys.exit(128 + 13)  # signal.SIGPIPE, which Windows does not have
             except OSError as error:
                 where, reason = error.filename or "output", error.strerror or error
                 fail(program, UserError(f"{where}: {reason}; check the path and the disk"))
@@ -110,3 +114,21 @@ def command(program: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
         return guarded
 
     return decorate
+
+
+def _run_and_flush(main: Callable[[], None]) -> None:
+    """Calls `main` and flushes its output, which may show a full disk or a closed pipe."""
+    try:
+        main()
+    except SystemExit:  # of argparse, after --help
+        print(end="", flush=True)
+        raise
+    print(end="", flush=True)
+
+
+def _discard_if_broken(stream: TextIO) -> None:
+    """Flushes a stream; if that fails, discards its buffer, or Python fails again when it exits."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,3 +1,11 @@
+"""`python -m eval.detection`, or `python eval/detection`."""
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: import from the root of the repository, as with -m
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
 from eval.detection.command import main
 
 if __name__ == "__main__":
