@@ -58,6 +58,8 @@ def open_run_log(
 class RunLog:
     """Logs a run epoch by epoch; a context manager, so that Ctrl-C loses no finished epoch.
 
+    If no epoch was evaluated, the best checkpoint is that of the last epoch.
+
     Args:
         run_dir: Run directory. Unless the run is resumed, the files of an earlier run in it are
             moved to its subdirectory `earlier-1`, `earlier-2`, ...
@@ -95,6 +97,7 @@ class RunLog:
         self.checkpoint_seconds = checkpoint_seconds
         self.saved_at = time.monotonic()
         self.unsaved: dict[str, Any] | None = None
+        self.last: dict[str, Any] | None = None
         self.best: dict[str, Any] = {"name": "", "score": -math.inf, "epoch": 0}
         self.shown_warnings: set[str] = set()
         remove_leftovers(run_dir)
@@ -124,6 +127,8 @@ class RunLog:
         try:
             with interrupts_wait(act=kind is None):
                 self._save_latest()
+                if kind is None and self.last and not self.best["epoch"]:
+                    save_checkpoint(self.best_file, self.last)  # no training has changed it since
             if kind is KeyboardInterrupt:
                 print(
                     "stopped; continue with the same command and --resume "
@@ -137,6 +142,8 @@ class RunLog:
             if self.best["epoch"]:
                 name, score, epoch = self.best["name"], self.best["score"], self.best["epoch"]
                 print(f"best epoch on the test videos: {epoch}, mAP {name} {score:.2f} %")
+            elif self.last:
+                print(f"no epoch was evaluated: {self.best_file.name} is the last one")
 
     def end_epoch(
         self,
@@ -163,6 +170,7 @@ class RunLog:
         wandb_id = self.wandb.run_id if self.wandb else None
         values = {name: v if math.isfinite(v) else None for name, v in metrics.items()}
         content = {"epoch": epoch, **model_state, "config": self.config}
+        self.last = content
         with interrupts_wait():  # an epoch that has its line is also in a checkpoint
             append_line(self.metrics, json.dumps({"epoch": epoch, **values}))
             if score and score[1] > self.best["score"]:
