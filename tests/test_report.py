@@ -3,7 +3,7 @@
 import base64
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -12,18 +12,24 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from numpy.typing import NDArray
 
 from config.datasets import THUMOS14
 from eval.detection.average_precision import detection_map
 from eval.detection.error_analysis import BEST, KINDS, analyze_errors
 from eval.evaluator import Evaluation
+from eval.report import fonts as report_fonts
+from eval.report.drawing import shortened
 from eval.report.drawn_detections import COLOURS, SCORE_FRACTION, choose_detections, is_found
 from eval.report.drawn_videos import choose_videos, rate_videos
+from eval.report.fonts import families_for
 from eval.report.page import write_report
 from eval.report.timelines import draw_overview, draw_timeline
 from eval.scores import VideoScores
@@ -295,6 +301,114 @@ def test_found_instances() -> None:
     assert is_found(instances, drawn).tolist() == [True, False]
     assert is_found(instances, drawn.take(np.zeros(2, bool))).tolist() == [False, False]
     assert not len(is_found(instances.take(np.zeros(2, bool)), drawn))
+
+
+SCRIPTS = {  # in no font of matplotlib, which has Latin, Greek, Cyrillic and Arabic
+    "Chinese": "跳水",
+    "Japanese": "飛び込み",
+    "Korean": "다이빙",
+    "Thai": "ดำน้ำ",
+    "emoji": "🤸‍♀️🏊",
+    "not assigned": "\U000e0fff\ue000",
+}
+
+
+@pytest.fixture(params=["fonts of matplotlib", "a font of the system"])
+def fonts(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[bool]:
+    """Whether the system has a font that draws 跳 and 🏊 as filled squares; else only DejaVu."""
+    with_font = request.param == "a font of the system"
+    known = [entry for entry in fontManager.ttflist if entry.name == "DejaVu Sans"]
+    monkeypatch.setattr(fontManager, "ttflist", known)
+    if with_font:
+        fontManager.addfont(make_font(tmp_path / "font.ttf", "跳🏊"))
+    clear_font_caches()
+    yield with_font
+    monkeypatch.undo()
+    clear_font_caches()
+
+
+def clear_font_caches() -> None:
+    report_fonts._families.cache_clear()
+    report_fonts._family_with.cache_clear()
+
+
+def make_font(path: Path, letters: str) -> Path:
+    """A font file whose letters are filled squares."""
+    names = [f"letter{number}" for number in range(len(letters))]
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for corner in ((0, 1000), (1000, 1000), (1000, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    square = pen.glyph()
+    font = FontBuilder(1000)
+    font.setupGlyphOrder([".notdef", *names])
+    font.setupCharacterMap(dict(zip(map(ord, letters), names, strict=True)))
+    font.setupGlyf(dict.fromkeys([".notdef", *names], square))
+    font.setupHorizontalMetrics(dict.fromkeys([".notdef", *names], (1000, 0)))
+    font.setupHorizontalHeader(ascent=1000, descent=0)
+    font.setupNameTable({"familyName": "Square CJK", "styleName": "Regular"})
+    font.setupOS2()
+    font.setupPost()
+    font.save(path)
+    return path
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", SCRIPTS.values(), ids=SCRIPTS)
+def test_names_in_any_script_are_drawn_without_a_warning(
+    name: str, fonts: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    classes = (f"{name} 1", name)
+    truth = segments_from_rows([name], classes, [(0, 0, 1, 3, 1), (0, 1, 2, 4, 1)])
+    video = make_scores(name, 9, 9, 2)
+    for figure in (
+        draw_timeline(video, truth, truth, snippet_seconds=SECONDS),
+        draw_overview(video, truth, {name: truth}, snippet_seconds=SECONDS),
+    ):
+        pixels(figure)
+        figure.savefig(BytesIO(), bbox_inches="tight")  # as notebooks do
+    assert not caplog.records
+
+
+def test_a_font_of_the_system_draws_what_matplotlib_lacks(fonts: bool) -> None:
+    both = ["DejaVu Sans", "Square CJK"] if fonts else ["DejaVu Sans"]
+    assert families_for("Diving 1½ ♀") == ["DejaVu Sans"]
+    assert families_for("跳🏊 a", "bold") == both
+    assert families_for("\nสa") == ["DejaVu Sans"]
+    truth = segments_from_rows(["v"], ["跳" * 30], [(0, 0, 1, 3, 1)])
+    figure = draw_timeline(make_scores("v", 9, 9, 1), truth, truth, snippet_seconds=SECONDS)
+    label = pixels(figure)[75:105, :262]  # to the left of the instances
+    assert (area(label, COLOURS[0]) > 2000) == fonts
+    assert area(label[:, :5], "white") == 5 * 30  # cut to its place
+
+
+def test_a_font_that_was_removed_or_damaged_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for damage in (Path.unlink, lambda path: path.write_bytes(b"no font")):
+        monkeypatch.setattr(fontManager, "ttflist", list(fontManager.ttflist))
+        path = make_font(tmp_path / "font.ttf", "跳")
+        fontManager.addfont(path)
+        damage(path)
+        clear_font_caches()
+        assert families_for("跳") == ["DejaVu Sans"]
+    clear_font_caches()
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "expected"),
+    [
+        ("Diving", 6, "Diving"),
+        ("Diving", 5, "Divi…"),
+        ("跳水跳", 6, "跳水跳"),
+        ("跳水跳", 5, "跳水…"),
+    ],
+)
+def test_long_names_are_shortened_by_their_width(text: str, most: int, expected: str) -> None:
+    assert shortened(text, most) == expected
 
 
 LONG = [(0, c, 8.0 * i + c, 8.0 * i + c + 3, 1.0) for c in range(6) for i in range(220)]

@@ -1,7 +1,9 @@
 """Drawing primitives of the timelines: stacked axes over time, bars, curves and labels."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,6 +16,7 @@ from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from eval.report.fonts import QuietFigure, families_for
 from eval.segments import Segments
 
 INK, GREY, PALE = "#1f2328", "#656d76", "#d8dce1"
@@ -41,10 +44,11 @@ def stacked_axes(
     """
     top, gap, right = 0.5, 0.12, 0.35
     total = top + sum(heights) + gap * (len(heights) - 1) + bottom
-    figure = Figure((width, total), dpi=DPI, facecolor="white")
+    figure = QuietFigure((width, total), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)  # not pyplot, which keeps every figure in memory
-    style: dict[str, Any] = {"color": INK, "weight": "bold", "size": 11, "parse_math": False}
-    figure.text(0.012, 1 - HEADING / total, shortened(heading, 80), va="center", **style)
+    text = shortened(heading, 80)
+    style = {**name_style(text, "bold"), "color": INK, "size": 11, "va": "center"}
+    figure.text(0.012, 1 - HEADING / total, text, **style)
     stack = []
     y = total - top
     for height in heights:
@@ -134,18 +138,19 @@ def draw_curve(
 
 
 def write_label(axes: Axes, y: float, text: str, colour: str, size: int = 9, **style: Any) -> None:
-    """Writes to the left of the axes; names are text, never formulas."""
-    style |= {"ha": "right", "va": "center", "color": colour, "size": size, "parse_math": False}
+    """Writes to the left of the axes."""
+    style |= {"ha": "right", "va": "center", "color": colour, "size": size}
+    style |= name_style(text, style.get("weight", "normal"))
     axes.text(-0.012, y, text, transform=axes.get_yaxis_transform(), **style)
 
 
 def write_key(figure: Figure, colours: Mapping[str, str]) -> None:
     """Writes names in their colours to the right of the heading."""
-    style = {"size": 10, "parse_math": False}
-    names: list[Artist] = [
-        TextArea(f"\N{BLACK SQUARE} {shortened(name, 24)}", textprops={"color": colour, **style})
-        for name, colour in colours.items()
-    ]
+    names: list[Artist] = []
+    for name, colour in colours.items():
+        text = f"\N{BLACK SQUARE} {shortened(name, 24)}"
+        style = {**name_style(text), "color": colour, "size": 10}
+        names.append(TextArea(text, textprops=style))
     line = HPacker(children=names, pad=0, sep=12)
     place: dict[str, Any] = {
         "bbox_to_anchor": (0.97, 1 - HEADING / figure.get_figheight()),
@@ -156,9 +161,17 @@ def write_key(figure: Figure, colours: Mapping[str, str]) -> None:
     )
 
 
+def name_style(text: str, weight: str = "normal") -> dict[str, Any]:
+    """The style of a text that may hold any name: fonts that have its characters, no formulas."""
+    return {"family": families_for(text, weight), "weight": weight, "parse_math": False}
+
+
 def shortened(text: str, most: int) -> str:
-    """The text, cut to at most `most` characters."""
-    return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    """The text, cut to the width of `most` Latin letters; those of East Asia are twice as wide."""
+    ends = list(accumulate(2 if east_asian_width(letter) in "WF" else 1 for letter in text))
+    if not ends or ends[-1] <= most:
+        return text
+    return text[: sum(end < most for end in ends)] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def count_text(number: int, what: str, shown: int | None = None) -> str:
