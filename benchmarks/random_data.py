@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from dataset.annotations import Video
 from dataset.features.store import FeatureStore
 from dataset.layouts import Split
+from dataset.videos import Video
 
 
 def random_split(lengths: Tensor, channels: int, labels: Tensor, dtype: torch.dtype) -> Split:

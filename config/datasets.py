@@ -18,6 +18,7 @@ class DatasetSpec:
         title: Name in texts and figures.
         aliases: Other accepted values of `--dataset`.
         classes: Names of the action classes, in index order.
+        ignored_labels: Labels in its annotation files that are no class, and are left out.
         train_subset, test_subset: Subsets of the annotation file, as the data set calls them.
         defaults: Values of the settings that depend on the data set (`BY_DATASET`), by field.
         main_average: Lowest and highest tIoU of the average by which checkpoints are compared.
@@ -29,6 +30,7 @@ class DatasetSpec:
     title: str
     aliases: tuple[str, ...] = ()
     classes: tuple[str, ...]
+    ignored_labels: tuple[str, ...] = ()
     train_subset: str
     test_subset: str
     defaults: Mapping[str, Any]
@@ -75,6 +77,7 @@ THUMOS14 = DatasetSpec(
         "ThrowDiscus",
         "VolleyballSpiking",
     ),
+    ignored_labels=("Ambiguous",),
     train_subset="train",
     test_subset="test",
     defaults={

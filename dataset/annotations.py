@@ -1,188 +1,164 @@
-"""Reads the annotation file (gt.json) and the split files."""
+"""Reads the annotation file (gt.json)."""
 
-import math
-import unicodedata
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from dataset.annotation_checks import frame_warnings, label_warnings
+from dataset.annotation_forms import WANTED, annotations_of, duration_of, entries_of, label_of
+from dataset.labels import LabelReader
+from dataset.numbers import number_of
+from dataset.video_names import composed, is_text
+from dataset.videos import NOWHERE, Segment, Video
 from utils.errors import Problems, UserError, shown
 from utils.files import read_json
 
-
-@dataclass(frozen=True)
-class Segment:
-    """One annotated action instance; start and end in seconds."""
-
-    start: float
-    end: float
-    label: str
+ROUNDING = 1e-6  # seconds by which a time may be on the wrong side of 0 or of the start
 
 
-@dataclass(frozen=True)
-class Video:
-    """One annotated video. Training reads only `labels`, never a segment."""
+def read_database(
+    path: Path,
+    labels: LabelReader | None = None,
+    *,
+    strict: bool = False,
+    say: Callable[[str], object] = print,
+) -> dict[str, Video]:
+    """Reads an annotation file in the ActivityNet format or one of those of `annotation_forms`.
 
-    name: str
-    subset: str
-    duration: float | None  # seconds; None if the file does not give it
-    segments: tuple[Segment, ...]
-    video_level_labels: tuple[str, ...] = ()  # classes of annotations without a segment
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes that occur in the video, without duplicates, sorted by name."""
-        of_segments = {segment.label for segment in self.segments}
-        return tuple(sorted(of_segments.union(self.video_level_labels)))
-
-
-def read_database(path: Path) -> dict[str, Video]:
-    """Reads an annotation file in the ActivityNet format, such as the `gt.json` of ACM-Net.
+    Numbers may be written as strings. An annotation without a segment is a video-level label, which
+    is enough for training. A segment that is invalid (its end before its start, before the start of
+    the video, not two numbers) stays with its label and its flaw, because only the evaluation of
+    this video needs it (`eval.invalid_segments`).
 
     Args:
-        path: JSON file `{"database": {name: {"duration": seconds, "subset": name, "annotations":
-            [{"segment": [start, end] in seconds, "label": name}]}}}`; other keys are ignored. An
-            annotation without a segment is a video-level label, which is enough for training.
+        path: JSON file.
+        labels: How labels become class names; by default as they are written.
+        strict: Whether invalid segments and durations are errors.
+        say: Receives lines about the form of the file, ignored labels and doubtful values.
 
     Returns:
-        The videos by name, in the order of the file.
+        The videos by name in composed Unicode, in the order of the file.
 
     Raises:
         UserError: If the file cannot be read or has no video; or with a list of all entries that
-            do not have this format, a negative or non-finite time, or an end before its start.
+            do not have this format.
     """
-    content = read_json(path, "annotation")
-    database = content.get("database") if isinstance(content, dict) else None
-    if not isinstance(database, dict):
-        raise UserError(
-            f'annotation file {path} has no "database" object at the top level; '
-            'wanted {"database": {video: {"duration", "subset", "annotations"}}}'
-        )
-    if not database:
-        raise UserError(f"annotation file {path} has no videos in its database; copy it again")
-    problems = Problems()
-    videos = {name: _video(name, entry, problems) for name, entry in database.items()}
-    problems.raise_if_any(f"annotation file {path}")
-    return videos
+    entries, note = entries_of(read_json(path, "annotation", f"wanted JSON, {WANTED}"), path)
+    if note:
+        say(note)
+    reader = _Reader(labels or LabelReader(), strict)
+    videos = [reader.video(name, entry) for name, entry in entries.items()]
+    database = {video.name: video for video in videos}
+    if len(database) < len(videos):
+        name, count = Counter(video.name for video in videos).most_common(1)[0]
+        raise UserError(f"annotation file {path} has the video {shown(name)} {count} times")
+    reader.problems.raise_if_any(f"annotation file {path}")
+    for line in reader.lines(path, database):
+        say(line)
+    return database
 
 
-def read_split(path: Path) -> list[str]:
-    """Reads a split file: one video name per line; blank lines and Windows line ends are accepted.
+class _Reader:
+    """Reads the entries of one file, and collects problems and what has to be said about it."""
 
-    Args:
-        path: Split file.
+    def __init__(self, labels: LabelReader, strict: bool) -> None:
+        self.labels = labels
+        self.strict = strict
+        self.problems = Problems()
+        self.durations: list[str] = []  # those that are invalid
+        self.from_class = ""  # the first annotation whose class is not in "label"
+        self.ignored: Counter[str] = Counter()
 
-    Returns:
-        The video names, in the order of the file.
-
-    Raises:
-        UserError: If the file cannot be read or names no video; or with a list of all duplicate
-            names and names that are not plain file names (a path could leave the data directory).
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise UserError(
-            f"split file {path} does not exist; wanted a text file with one video name per line"
-        ) from error
-    except OSError as error:
-        raise UserError(f"split file {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"split file {path} is not UTF-8 text (byte {error.start})") from error
-    problems = Problems()
-    first_line: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        name = line.strip()
-        if not name:
-            continue
-        if not is_plain_name(name):
-            problems.add(
-                f"line {number}: {shown(name)} is not a plain video name (no folders, no '..')"
+    def video(self, name: str, entry: Any) -> Video:
+        """Reads the entry of a video."""
+        if not is_text(name):
+            self.problems.add(
+                f"video name {shown(name)} has control characters or is not valid Unicode"
             )
-        elif name in first_line:
-            problems.add(f"line {number}: {name} is already on line {first_line[name]}; remove one")
-        else:
-            first_line[name] = number
-    problems.raise_if_any(f"split file {path}")
-    if not first_line:
-        raise UserError(f"split file {path} names no video; write one video name per line")
-    return list(first_line)
+            name = shown(name)
+        name = composed(name)
+        if not isinstance(entry, dict):
+            self.problems.add(f"{name}: wanted an object with duration, subset and annotations")
+            return Video(name, "", None, ())
+        subset = entry.get("subset") or ""
+        if not isinstance(subset, str) or not is_text(subset):
+            self.problems.add(f"{name}: subset {shown(subset)} is not a valid name")
+            subset = ""
+        items = annotations_of(entry)
+        if isinstance(items, str):
+            self.problems.add(f"{name}: {items}")
+            items = []
+        found = [self._annotation(name, number, item) for number, item in enumerate(items)]
+        return Video(
+            name,
+            composed(subset),
+            self._duration(name, entry),
+            tuple(one for one in found if isinstance(one, Segment)),
+            tuple(one for one in found if isinstance(one, str)),
+        )
+
+    def _duration(self, name: str, entry: dict[str, Any]) -> float | None:
+        written = duration_of(entry)
+        duration = number_of(written)
+        if written is not None and (duration is None or duration <= 0):
+            flaw = f"{name}: duration {shown(written)} is not a positive number of seconds"
+            (self.problems.add if self.strict else self.durations.append)(flaw)
+            return None
+        return duration
+
+    def _annotation(self, video: str, number: int, item: Any) -> Segment | str | None:
+        """Reads a segment, or a label without a segment; None if it is ignored or a problem."""
+        where = f"{video}, annotation {number}"
+        if not isinstance(item, dict):
+            self.problems.add(f"{where}: wanted an object with label and segment")
+            return None
+        written = label_of(item)
+        try:
+            label = self.labels(written)
+        except ValueError as error:
+            self.problems.add(f"{where}: {error}")
+            return None
+        if written is not item.get("label") and not self.from_class:
+            self.from_class = where
+        if label in self.labels.ignored:
+            self.ignored[label] += 1
+            return None
+        times = item.get("segment")
+        if times is None:
+            return label
+        start, end, flaw = _times(times)
+        if flaw and self.strict:
+            self.problems.add(f"{where}: {flaw}")
+        return Segment(start, end, label, f"{where}: {flaw}" if flaw else "")
+
+    def lines(self, path: Path, database: dict[str, Video]) -> list[str]:
+        """One line per kind of remark on the file."""
+        lines = []
+        if self.from_class:
+            lines.append(f'annotation file {path}: the class names are in "class"')
+        for label, number in self.ignored.items():
+            lines.append(f"annotations ignored: {number} with the label {label} (--ignore_labels)")
+        if self.durations:
+            lines.append(
+                f"warning: {len(self.durations)} invalid durations count as unknown (first: "
+                f"{self.durations[0]}); correct them, or use --strict to stop at them"
+            )
+        return [*lines, *label_warnings(database.values()), *frame_warnings(database.values())]
 
 
-def is_plain_name(name: str) -> bool:
-    """Whether `name` is safe as a file name: no folder, drive or parent, nothing unprintable."""
-    return (
-        name not in {"", ".", ".."}
-        and len(name.encode("utf-8", "replace")) <= 200
-        and name.isprintable()
-        and PurePosixPath(name).name == name
-        and PureWindowsPath(name).name == name
-    )
-
-
-def is_text(name: str) -> bool:
-    """Whether `name` can be printed and written: no control characters, no lone surrogates."""
-    return not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in name)
-
-
-def _video(name: str, entry: Any, problems: Problems) -> Video:
-    if not is_text(name):
-        problems.add(f"video name {shown(name)} has control characters or is not valid Unicode")
-        name = shown(name)
-    if not isinstance(entry, dict):
-        problems.add(f"{name}: wanted an object with duration, subset and annotations")
-        return Video(name, "", None, ())
-    duration = entry.get("duration")
-    if duration is not None and not (_is_time(duration) and duration > 0):
-        problems.add(f"{name}: duration {shown(duration)} is not a positive number of seconds")
-        duration = None
-    subset = entry.get("subset", "")
-    if not isinstance(subset, str) or not is_text(subset):
-        problems.add(f"{name}: subset {shown(subset)} is not a valid name")
-        subset = ""
-    annotations = entry.get("annotations", [])
-    if not isinstance(annotations, list):
-        problems.add(f"{name}: annotations is not a list")
-        annotations = []
-    found = [
-        _segment(f"{name}, annotation {number}", item, problems)
-        for number, item in enumerate(annotations)
-    ]
-    return Video(
-        name,
-        subset,
-        None if duration is None else float(duration),
-        tuple(one for one in found if isinstance(one, Segment)),
-        tuple(one for one in found if isinstance(one, str)),
-    )
-
-
-def _segment(where: str, item: Any, problems: Problems) -> Segment | str | None:
-    """Reads one annotation: a segment, or a label without a segment, or None with a problem."""
-    if not isinstance(item, dict):
-        problems.add(f"{where}: wanted an object with label and segment")
-        return None
-    label, times = item.get("label"), item.get("segment")
-    if not isinstance(label, str) or not label or not is_text(label):
-        problems.add(f"{where}: label {shown(label)} is not a class name")
-        return None
-    if times is None:
-        return label
-    if not (isinstance(times, list) and len(times) == 2 and all(map(_is_time, times))):
-        problems.add(f"{where}: segment {shown(times)} is not [start, end] in seconds")
-        return None
-    start, end = float(times[0]), float(times[1])
-    if start < 0 or end < start:
-        problems.add(f"{where}: segment {shown(times)} must have 0 <= start <= end")
-        return None
-    return Segment(start, end, label)
-
-
-def _is_time(value: Any) -> bool:
-    """Whether this is a finite number that fits into a double; JSON allows larger integers."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
+def _times(times: Any) -> tuple[float, float, str]:
+    """Start and end in seconds, and what is wrong with them."""
+    numbers = [number_of(time) for time in times] if isinstance(times, list) else []
+    start, end = numbers if len(numbers) == 2 else (None, None)
+    if start is None or end is None:
+        return (*NOWHERE, f"segment {shown(times)} is not [start, end] in seconds")
+    if -ROUNDING <= start < 0:
+        start = 0.0
+    if start - ROUNDING <= end < start:
+        end = start
+    if end < start:
+        return start, end, f"segment {shown(times)} ends before it starts"
+    if start < 0 and end <= 0:
+        return (*NOWHERE, f"segment {shown(times)} lies before the start of the video")
+    return start, end, f"segment {shown(times)} starts before 0 s" if start < 0 else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.annotations import Video
+from dataset.videos import Video
 from utils.errors import UserError
 
 
@@ -50,6 +50,10 @@ class Segments:
         """The rows of one video; none if it is not in the table."""
         number = self.videos.index(name) if name in self.videos else -1
         return self.take(self.video == number)
+
+    def that_can_be_found(self) -> "Segments":
+        """The rows that do not end before they start (`eval.invalid_segments`)."""
+        return self.take(self.start <= self.end)
 
 
 def segments_from_rows(

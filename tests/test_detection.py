@@ -1,5 +1,6 @@
 """mAP and its tables: official values, the reference implementation, real files."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset.annotations import Video, read_database, read_split
+from dataset.annotations import read_database
+from dataset.text_files import read_split
+from dataset.videos import Video
 from eval.detection import matching
 from eval.detection.average_precision import AP_KINDS, average_precision_of, detection_map
 from eval.detection.matching import temporal_iou
@@ -152,6 +155,22 @@ def test_segments_without_length_match_at_the_same_moment_only() -> None:
         assert result.average_precision[0, 0] == expected
 
 
+def test_a_segment_that_ends_before_it_starts_overlaps_nothing() -> None:
+    times = np.array([-1.0, 0, 2, 4])
+    start, end = (grid.ravel() for grid in np.meshgrid(times, times))
+    valid = start <= end
+    tiou = temporal_iou(start[:, None], end[:, None], start, end)
+    assert not tiou[~valid].any()
+    assert not tiou[:, ~valid].any()
+    assert (np.diag(tiou)[valid] == 1).all()
+    truth = table([(0, 0, 1, 2, 1), (0, 0, 9, 5, 1)])
+    predictions = table([(0, 0, 9, 5, 0.9), (0, 0, 1, 2, 0.8)])
+    for ap, expected in (("activitynet", 0.25), ("thumos14", 0.25)):
+        result = detection_map(truth, predictions, [0.5], ap=ap)
+        assert result.average_precision[0, 0] == expected
+        assert result.instances[0] == 2
+
+
 def test_counts_and_classes_without_instances() -> None:
     truth = table([(0, 0, 0, 1, 1), (0, 1, 5, 6, 1)])
     predictions = segments_from_rows(
@@ -229,6 +248,13 @@ def test_arrays_in_table_out() -> None:
     assert list(expected.loc["mean"]) == [2, 1, 50, 0]
     pd.testing.assert_frame_equal(
         score_arrays(pd.DataFrame(truth), pd.DataFrame(guess), [0.5, 0.8]), expected
+    )
+    names = {name: ["é"] for name in ("video", "label")}
+    decomposed = {name: [unicodedata.normalize("NFD", "é")] for name in names}
+    times = {"start": [1], "end": [4], "score": [1]}
+    assert (
+        score_arrays({**names, **times}, {**decomposed, **times}, [0.5]).loc["mean", "AP@0.5"]
+        == 100
     )
     with pytest.raises(UserError, match="predictions has no column score; wanted video, label"):
         score_arrays(truth, truth)

@@ -99,9 +99,150 @@ def test_command_on_some_videos(run: Run) -> None:
     output = run("--videos", "list.txt")
     assert "videos left out: 2 with 2 instances: v0, v2" in output
     assert "detections left out, in videos or of classes not chosen: 3" in output
-    Path("list.txt").write_text("v1\nw0\n", encoding="utf-8")
-    assert "list.txt: w0 not in subset 'test'" in run("--videos", "list.txt", exits=2)
-    assert "split file nowhere.txt does not exist" in run("--videos", "nowhere.txt", exits=2)
+    assert "video list file nowhere.txt does not exist" in run("--videos", "nowhere.txt", exits=2)
+
+
+def test_a_list_may_name_videos_of_any_subset(run: Run) -> None:
+    Path("list.txt").write_text("v0\nv_w0\n", encoding="utf-8")
+    results = {
+        "v0": [
+            {"label": "Diving", "score": 0.9, "segment": [0, 4]},
+            {"label": "CliffDiving", "score": 0.9, "segment": [0, 4]},
+        ],
+        "w0": [{"label": "Diving", "score": 0.9, "segment": [1, 2]}],
+        "v1": [{"label": "Diving", "score": 1.0, "segment": [8, 9]}],
+    }
+    output = run("--videos", "list.txt", "--json", "o.json", results=results)
+    report = json.loads(Path("o.json").read_text(encoding="utf-8"))
+    assert (report["videos"], report["instances"]) == (2, 4)
+    assert {name: row["AP"][4] for name, row in report["classes"].items()} == {
+        **{"Diving": 100, "CliffDiving": 100, "Shotput": 0}
+    }
+    assert report["videos_left_out"] == ["v1", "v2"]
+    assert "subset: test, training (of the videos listed in list.txt)" in output
+    assert "list.txt: 1 of 2 video names matched with and without the prefix v_" in output
+    output = run("--videos", "list.txt", "--subset", "test", results=results)
+    assert (
+        "warning: 1 listed videos are not in --subset 'test' (first: w0); they are eval" in output
+    )
+    Path("list.txt").write_text("v1\nvideo_9\n", encoding="utf-8")
+    error = run("--videos", "list.txt", exits=2)
+    assert "video list list.txt: 1 of 2 names are not in the ground truth (such as video_9" in error
+
+
+def test_videos_with_and_without_the_prefix(run: Run) -> None:
+    plain = run("--tiou", "0.5", "--videos", "predicted")
+    detection = {"label": "Diving", "score": 0.9, "segment": [0, 4]}
+    results = {"v_v0": [detection], "v_v2": [{**detection, "score": 0.1}], "other": [detection]}
+    results["other"] = [{**detection, "score": 0.1}]
+    output = run("--tiou", "0.5", "--videos", "predicted", results=results)
+    note = "predictions: 2 of 2 video names matched with and without the prefix v_ (first: v_v0 is "
+    assert output.startswith(note)
+    assert output.partition("\n")[2] == plain
+
+
+def test_names_that_are_mostly_unknown_are_reported(run: Run) -> None:
+    detection = {"label": "Diving", "score": 0.9, "segment": [0, 4]}
+    output = run(results={"v0": [detection], "v0.mp4": [detection], "x": [detection]})
+    assert output.startswith(
+        "warning: only 1 of 3 predicted videos are in the ground truth (such as v0.mp4, x; known "
+        "are v0, v1, v2); the detections in the others are false positives"
+    )
+    error = run("--subset", "test", results={"x": [detection]}, exits=2)
+    assert (
+        "no video of the prediction file is in the ground truth (such as x; known are v0," in error
+    )
+
+
+def test_labels_that_are_spelled_differently(run: Run) -> None:
+    results = {"v0": [{"label": "Cliff_diving", "score": 0.9, "segment": [0, 4]}]}
+    error = run(results=results, exits=2)
+    assert (
+        "label 'Cliff_diving' of the predictions and 'CliffDiving' of the annotations differ only "
+        "in case, spaces, underscores or hyphens; --label_aliases similar makes such labels the "
+        'same class, --label_aliases "Cliff_diving=CliffDiving" only these two' in error
+    )
+    flags = ["--tiou", "0.5", "--classes", "cliff diving"]
+    output = run(*flags, "--label_aliases", "similar", results=results)
+    assert "mAP %  100.00" in output
+    flags[-1] = "Cliff_diving"
+    output = run(*flags, "--label_aliases", "Cliff_diving=CliffDiving", results=results)
+    assert "mAP %  100.00" in output
+    results["v0"][0]["label"] = "Jumping"
+    output = run(results=results)
+    assert output.startswith(
+        "warning: no class of the prediction file is in the ground truth (such as Jumping; known "
+    )
+
+
+def test_labels_that_are_numbers(run: Run) -> None:
+    results = {"v0": [{"label": 3, "score": 0.9, "segment": [0, 4]}]}
+    error = run(results=results, exits=2)
+    assert "v0, detection 0: label 3 is not a class name; --class_names FILE names" in error
+    Path("names.txt").write_text("3 CliffDiving\n4 Diving\n", encoding="utf-8")
+    flags = ["--class_names", "names.txt", "--classes", "CliffDiving", "--tiou", "0.5"]
+    assert "mAP %  100.00" in run(*flags, results=results)
+
+
+def change_truth(*annotations: dict[str, Any], video: str = "v0") -> None:
+    """Appends annotations to a video of the ground truth."""
+    content = json.loads(Path("gt.json").read_text(encoding="utf-8"))
+    content["database"][video]["annotations"] += annotations
+    Path("gt.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_ambiguous_intervals_are_no_class(run: Run) -> None:
+    before = run("--tiou", "0.5")
+    change_truth({"label": "Ambiguous", "segment": [0, 1]})
+    first, _, rest = run("--tiou", "0.5").partition("\n")
+    assert first == "annotations ignored: 1 with the label Ambiguous (--ignore_labels)"
+    assert rest == before
+    assert "instances of 3 classes" in run("--tiou", "0.5", "--ignore_labels")
+
+
+def test_an_invalid_segment_counts_as_an_instance_that_no_detection_finds(run: Run) -> None:
+    results = {
+        "v0": [
+            {"label": "Diving", "score": 0.9, "segment": [0, 4]},
+            {"label": "Diving", "score": 0.8, "segment": [9, 5]},
+            {"label": "Diving", "score": 0.8, "segment": [-1, -1]},
+            {"label": "Diving", "score": 0.8, "segment": [0, -1]},
+        ],
+        "v1": [{"label": "Diving", "score": 1, "segment": [2, 3]}],
+    }
+    flags = ["--tiou", "0.5", "--classes", "Diving"]
+    assert "mAP %  100.00" in run(*flags, results=results)
+    change_truth(
+        {"label": "Diving", "segment": [9, 5]}, {"label": "Diving", "segment": [-1.0, -1.0]}
+    )
+    output = run(*flags, results=results)
+    assert "mAP %  50.00" in output
+    assert "evaluated: 3 videos, 4 instances of 1 classes" in output
+    assert (
+        "warning: 2 invalid annotated segments count as instances that no detection can find "
+        "(first: v0, annotation 2: segment [9, 5] ends before it starts); correct them, or use "
+        "--strict to stop at them" in output
+    )
+    assert "2 problems" in run(*flags, "--strict", results=results, exits=2)
+    change_truth({"label": "Diving", "segment": [9, 5]}, video="v1")
+    error = run(*flags, results=results, exits=2)
+    assert (
+        "3 of the 5 annotated segments to evaluate are invalid, such as v0, annotation 2" in error
+    )
+
+
+def test_an_invalid_segment_elsewhere_changes_nothing(run: Run) -> None:
+    before = run()
+    change_truth({"label": "Shotput", "segment": [9, 5]}, video="w0")
+    first, _, rest = run().partition("\n")
+    assert rest == before
+    assert first == (
+        "warning: 1 invalid annotated segments are in videos that are not evaluated, of which only "
+        "the labels are read (first: w0, annotation 2: segment [9, 5] ends before it "
+        "starts); correct them, or use --strict to stop at them"
+    )
+    error = run("--strict", exits=2)
+    assert "gt.json: w0, annotation 2: segment [9, 5] ends before it starts" in error
 
 
 def test_command_on_some_classes_and_thresholds(run: Run) -> None:
@@ -124,7 +265,8 @@ def test_command_chooses_the_subset(run: Run) -> None:
     assert "--subset 'val' is not in the ground truth; it has test (3 videos), training (1" in error
     error = run(results={"x": []}, exits=2)
     assert "no video of the prediction file is in the ground truth" in error
-    assert "one of test (3 videos), training (1 videos)" in error
+    error = run(results={}, exits=2)
+    assert "has no video; give --subset, one of test (3 videos), training (1 videos)" in error
     assert "0.00" in run("--subset", "test", results={})
     Path("list.txt").write_text("v2\n", encoding="utf-8")
     assert "nothing to score" in run("--videos", "list.txt", exits=2)

@@ -1,14 +1,18 @@
 """Writes files that are either complete or absent, and reads JSON."""
 
 import errno
+import gc
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from utils.errors import UserError
+from utils.errors import UserError, shown
+from utils.file_kinds import kind_of
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -93,26 +97,41 @@ def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     write_text(path, text + "\n")
 
 
-def read_json(path: Path, what: str) -> Any:
+def read_json(path: Path, what: str, wanted: str = "") -> Any:
     """Reads a JSON file.
 
     Args:
         path: JSON file.
         what: What the file contains, for messages, such as "ground truth".
+        wanted: Wanted format, and how to get it from another one, for the message about a file
+            that is a pickle, an array or a table.
 
     Raises:
         UserError: If the file is missing, unreadable, not UTF-8 or not JSON, with the line and the
-            column of the first error.
+            column of the first error; or if an object has the same key twice, of which other
+            readers keep the last value without a word.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        content = Path(path).read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{what} file {path} does not exist; check the path") from error
     except OSError as error:
         raise UserError(f"{what} file {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{what} file {path} is not UTF-8 text (byte {error.start})") from error
-    except json.JSONDecodeError as error:
+    try:
+        with _no_garbage_collection():
+            return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object)
+    except _DuplicateKeyError as error:
+        raise UserError(
+            f"{what} file {path} has the key {shown(error.key)} {error.count} times in one object; "
+            "which of the values counts is not defined, so remove or rename the others"
+        ) from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        kind = kind_of(content, Path(path))
+        if kind:
+            needed = wanted or "wanted JSON"
+            raise UserError(f"{what} file {path} is {kind}, not JSON; {needed}") from error
+        if isinstance(error, UnicodeDecodeError):
+            raise UserError(f"{what} file {path} is not UTF-8 text (byte {error.start})") from error
         raise UserError(
             f"{what} file {path} is not valid JSON: {error.msg} at line {error.lineno}, "
             f"column {error.colno}; the file may be truncated, copy it again"
@@ -123,6 +142,36 @@ def read_json(path: Path, what: str) -> Any:
         ) from error
     except RecursionError as error:
         raise UserError(f"{what} file {path} is nested too deeply to be read as JSON") from error
+
+
+class _DuplicateKeyError(ValueError):
+    """An object of a JSON file has a key more than once."""
+
+    def __init__(self, key: str, count: int) -> None:
+        super().__init__(key)
+        self.key = key
+        self.count = count
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Makes a dict of the keys and values of a JSON object."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        key, count = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise _DuplicateKeyError(key, count)
+    return found
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Pauses the search for reference cycles, which parsed JSON cannot have, to save time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _system_error(error: BaseException | None) -> OSError | None:

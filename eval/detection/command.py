@@ -13,6 +13,7 @@ from typing import Any
 
 from config.datasets import THUMOS14
 from dataset.annotations import read_database
+from dataset.labels import make_label_reader
 from eval.detection.average_precision import AP_KINDS, DetectionResult, detection_map
 from eval.detection.error_analysis import analyze_errors
 from eval.detection.plain_values import plain_values
@@ -28,9 +29,9 @@ def main() -> None:
     """Reads the two files, prints the tables, and writes JSON and CSV on request."""
     options = _parser().parse_args()
     tiou = parse_tiou(options.tiou)
-    database = read_database(options.ground_truth)
-    predictions = read_predictions(options.predictions)
-    chosen = select(database, predictions, options.subset, options.videos, options.classes)
+    chosen = read_and_select(options)
+    for note in chosen.notes:
+        print(note)
     if not len(chosen.truth):
         raise UserError(
             f"nothing to score: no instance of the chosen classes is annotated in the "
@@ -56,6 +57,17 @@ def main() -> None:
     if options.csv:
         write_text(options.csv, class_csv(values))
         print(f"written: {options.csv}")
+
+
+def read_and_select(options: argparse.Namespace) -> Selection:
+    """Reads both files and chooses what is evaluated; prints what has to be said about them."""
+    labels = make_label_reader(
+        options.label_aliases, options.class_names, ignored=options.ignore_labels
+    )
+    database = read_database(options.ground_truth, labels, strict=options.strict)
+    predictions = read_predictions(options.predictions, labels, strict=options.strict)
+    classes = [labels(name) for name in options.classes] if options.classes else None
+    return select(database, predictions, options.subset, options.videos, classes)
 
 
 def parse_tiou(words: Sequence[str]) -> list[float]:
@@ -148,8 +160,9 @@ def _parser() -> argparse.ArgumentParser:
         default="all",
         metavar="all|predicted|FILE",
         help="all videos of the subset (default; those without a prediction count as missed), the "
-        "ones in the prediction file, or the ones listed in a file, one name per line. Detections "
-        "in other videos of the subset do not count, and with FILE none outside the list",
+        "ones in the prediction file, or the ones listed in a file, one name per line, whatever "
+        "their subset. Detections in other videos of the subset do not count, and with FILE none "
+        "outside the list",
     )
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="evaluate only these; default: all annotated"
@@ -168,11 +181,45 @@ def _parser() -> argparse.ArgumentParser:
         help="average precision: interpolated (activitynet, default), or the mean of the precision "
         "at each true positive over all instances (thumos14)",
     )
+    _add_file_flags(parser)
     _add_error_flags(parser)
     output = parser.add_argument_group("output files")
     output.add_argument("--json", type=Path, metavar="FILE", help="all results")
     output.add_argument("--csv", type=Path, metavar="FILE", help="average precision of each class")
     return parser
+
+
+def _add_file_flags(parser: argparse.ArgumentParser) -> None:
+    files = parser.add_argument_group("content of the files (docs/FORMATS.md)")
+    files.add_argument(
+        "--label_aliases",
+        nargs="+",
+        default=[],
+        metavar="OTHER=CLASS",
+        help="other spellings of labels: pairs, a .json file {other: class}, or the word "
+        "'similar': labels that differ only in case, spaces, underscores or hyphens are the same",
+    )
+    files.add_argument(
+        "--class_names",
+        default="",
+        metavar="FILE",
+        help="names of labels that are numbers: one per line in index order from 0, or lines of "
+        "number and name",
+    )
+    files.add_argument(
+        "--ignore_labels",
+        nargs="*",
+        default=list(THUMOS14.ignored_labels),
+        metavar="LABEL",
+        help="labels whose annotations are left out; default: "
+        f"{' '.join(THUMOS14.ignored_labels)} (intervals of THUMOS14 that are no class); none "
+        "after the flag: no label",
+    )
+    files.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at invalid times and durations, instead of a warning",
+    )
 
 
 def _add_error_flags(parser: argparse.ArgumentParser) -> None:

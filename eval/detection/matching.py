@@ -32,11 +32,12 @@ def temporal_iou(
     """Intersection over union of time intervals, element by element, shapes broadcast.
 
     Two intervals of length zero overlap fully at the same moment and not at all otherwise; the
-    official evaluation divides zero by zero there and counts a true positive in both cases.
+    official evaluation divides zero by zero there and counts a true positive in both cases. An
+    interval that ends before it starts overlaps nothing, as in the official evaluation.
     """
     inside = np.clip(np.minimum(end, other_end) - np.maximum(start, other_start), 0, None)
     union = (other_end - other_start) + (end - start) - inside
-    same = (start == other_start) & (end == other_end)
+    same = (start == other_start) & (end == other_end) & (start <= end)
     return np.divide(inside, union, out=same.astype(np.float64), where=union > 0)
 
 

@@ -63,7 +63,8 @@ def class_table(result: DetectionResult) -> pd.DataFrame:
 def segments_from_columns(
     columns: Mapping[str, Any] | pd.DataFrame, what: str, *, scored: bool
 ) -> Segments:
-    """Makes a table of segments from named columns (see `score_arrays`); names become text.
+    """Makes a table of segments from named columns (see `score_arrays`); names become text in
+    composed Unicode.
 
     Args:
         columns: Columns by name.
@@ -93,8 +94,8 @@ def segments_from_columns(
             f"{what}: row {row} ends at {times['end'][row]:g} s, before it starts at "
             f"{times['start'][row]:g} s"
         )
-    video, videos = pd.factorize(frame["video"].astype(str))
-    label, labels = pd.factorize(frame["label"].astype(str))
+    video, videos = pd.factorize(frame["video"].astype(str).str.normalize("NFC"))
+    label, labels = pd.factorize(frame["label"].astype(str).str.normalize("NFC"))
     return Segments(
         tuple(videos),
         tuple(labels),

@@ -4,17 +4,21 @@
  "results": {video: [{"label": class, "score": number, "segment": [start s, end s]}]}}
 """
 
-import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.annotations import is_text
+from dataset.annotations import ROUNDING
+from dataset.labels import LabelReader
+from dataset.numbers import number_of
+from dataset.video_names import composed, is_text
 from eval.segments import Segments, segments_from_rows
 from utils.errors import UserError, shown
 from utils.files import read_json, write_json
 
 FORM = '{"results": {video: [{"label": name, "score": number, "segment": [start, end]}]}}'
+CONVERSION = "docs/FORMATS.md shows how to convert a pickled data frame"
 
 
 def write_predictions(path: Path, segments: Segments) -> None:
@@ -42,51 +46,123 @@ def write_predictions(path: Path, segments: Segments) -> None:
     write_json(path, {"version": "VERSION 1.3", "results": results, "external_data": {}})
 
 
-def read_predictions(path: Path) -> Segments:
+def read_predictions(
+    path: Path,
+    labels: LabelReader | None = None,
+    *,
+    strict: bool = False,
+    say: Callable[[str], object] = print,
+) -> Segments:
     """Reads the detections of a prediction file, of this program or any other.
 
-    Tolerated: no `version`, no `external_data`, additional keys, scores written as strings,
-    detections in any order, videos with an empty list. Equal detections are all kept.
+    Tolerated: no `version`, no `external_data`, additional keys, numbers written as strings,
+    detections in any order, videos with an empty list. Equal detections are all kept. Times outside
+    their range are treated as in the ActivityNet toolkit, see `_Doubtful`.
 
     Args:
         path: File to read.
+        labels: How labels become class names; by default as they are written.
+        strict: Whether a negative time and an end before its start are errors.
+        say: Receives one warning per kind of doubtful time.
 
     Returns:
-        Detections and videos in the order of the file, classes in order of appearance.
+        Detections and videos in the order of the file, classes in order of appearance; names in
+        composed Unicode.
 
     Raises:
-        UserError: If the file has another form, a number that is not finite, a negative time, or
-            an end before its start; one line about the first such entry.
+        UserError: If the file has another form or a number that is not finite; one line about the
+            first such entry.
     """
-    content = read_json(path, "prediction")
+    content = read_json(path, "prediction", f"wanted JSON, {FORM}; {CONVERSION}")
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, dict):
         raise UserError(f'prediction file {path} has no "results" object at its top; wanted {FORM}')
+    videos = _video_names(path, results)
+    class_name = labels or LabelReader()
     classes: dict[str, int] = {}
+    doubtful = _Doubtful()
 
     def rows() -> Iterator[tuple[int, int, float, float, float]]:
-        for index, (video, items) in enumerate(results.items()):
-            if not is_text(video):
-                raise UserError(
-                    f"prediction file {path}: video name {shown(video)} has control characters or "
-                    "is not Unicode"
-                )
+        for index, (video, items) in enumerate(zip(videos, results.values(), strict=True)):
             if not isinstance(items, list):
                 found = type(items).__name__
                 raise UserError(f"prediction file {path}, {video}: wanted a list, found {found}")
             for number, item in enumerate(items):
                 try:
-                    label, start, end, score = _detection(item)
+                    label, start, end, score = _detection(item, class_name)
+                    if start < 0 or end < start:
+                        segment = item["segment"]
+                        if strict:
+                            raise ValueError(_time_problem(start, segment))
+                        where = f"{video}, detection {number}: {shown(segment)}"
+                        start, end = doubtful.times(start, end, where)
                 except ValueError as error:
                     where = f"prediction file {path}, {video}, detection {number}"
                     raise UserError(f"{where}: {error}") from None
                 yield index, classes.setdefault(label, len(classes)), start, end, score
 
     columns = list(rows())
-    return segments_from_rows(tuple(results), tuple(classes), columns)
+    for line in doubtful.lines():
+        say(line)
+    return segments_from_rows(videos, tuple(classes), columns)
 
 
-def _detection(item: Any) -> tuple[str, float, float, float]:
+class _Doubtful:
+    """Detections whose times are out of range, by what becomes of them: the first, and how many.
+
+    A time that is negative or before its start by rounding alone is set to 0 or to the start. The
+    others are kept: the ActivityNet toolkit uses negative times as they are, and a detection that
+    ends before it starts has a temporal IoU of 0 with every instance.
+    """
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.first: dict[str, str] = {}
+
+    def times(self, start: float, end: float, where: str) -> tuple[float, float]:
+        """Start and end of a detection to evaluate with."""
+        written = start, end
+        if -ROUNDING <= start < 0:
+            start = 0.0
+        if start - ROUNDING <= end < start:
+            end = start
+        if (start, end) != written:
+            self._add(f"up to {ROUNDING:g} s before 0 s or before their start were clipped", where)
+        if end < start:
+            self._add("that end before they start count as false positives", where)
+        elif start < 0:
+            self._add("that start before 0 s are evaluated as they are", where)
+        return start, end
+
+    def lines(self) -> list[str]:
+        """One warning per kind."""
+        return [
+            f"warning: {number} detections {what} (first: {self.first[what]}); correct them, or "
+            "use --strict to stop at them"
+            for what, number in self.count.items()
+        ]
+
+    def _add(self, what: str, where: str) -> None:
+        self.count[what] += 1
+        self.first.setdefault(what, where)
+
+
+def _video_names(path: Path, results: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the videos in composed Unicode."""
+    for video in results:
+        if not is_text(video):
+            raise UserError(
+                f"prediction file {path}: video name {shown(video)} has control characters or is "
+                "not Unicode"
+            )
+    names = tuple(map(composed, results))
+    if len(set(names)) < len(names):
+        name, count = Counter(names).most_common(1)[0]
+        raise UserError(f"prediction file {path} has the video {shown(name)} {count} times")
+    return names
+
+
+def _detection(item: Any, class_name: LabelReader) -> tuple[str, float, float, float]:
     """Label, start, end and score of one entry.
 
     Raises:
@@ -97,39 +173,27 @@ def _detection(item: Any) -> tuple[str, float, float, float]:
     for key in ("label", "score", "segment"):
         if key not in item:
             raise ValueError(f"{key} is missing; wanted label, score and segment")
-    label, segment = item["label"], item["segment"]
-    if not isinstance(label, str) or not label or not is_text(label):
-        raise ValueError(f"label {shown(label)} is not a class name")
+    segment = item["segment"]
+    label = class_name(item["label"])
     if not isinstance(segment, list) or len(segment) != 2:
         raise ValueError(f"segment {shown(segment)} is not [start, end] in seconds")
-    start, end = _number("segment start", segment[0]), _number("segment end", segment[1])
-    score = item["score"]
-    score = _number("score", _parsed(score) if isinstance(score, str) else score)
-    if start < 0:
-        raise ValueError(f"segment {shown(segment)} starts before 0 s")
-    if end < start:
-        raise ValueError(
-            f"segment {shown(segment)} ends before it starts; wanted [start, end] in seconds"
-        )
-    return label, start, end, score
+    return (
+        label,
+        _number("segment start", segment[0]),
+        _number("segment end", segment[1]),
+        _number("score", item["score"]),
+    )
 
 
 def _number(what: str, value: Any) -> float:
-    """A finite float from a JSON number; JSON also allows integers too large for a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{what} {shown(value)} is not a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"{what} {number} is not finite; wanted a finite number")
+    """The finite number in a JSON value."""
+    number = number_of(value)
+    if number is None:
+        raise ValueError(f"{what} {shown(value)} is not a finite number")
     return number
 
 
-def _parsed(text: str) -> float | str:
-    """The number in a score written as a string, or the string itself if it is not a number."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _time_problem(start: float, segment: Any) -> str:
+    if start < 0:
+        return f"segment {shown(segment)} starts before 0 s"
+    return f"segment {shown(segment)} ends before it starts; wanted [start, end] in seconds"

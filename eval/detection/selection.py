@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dataset.annotations import Video, read_split
+from dataset.text_files import read_split
+from dataset.videos import Video
+from eval.detection.name_matching import match_list, match_predictions
+from eval.invalid_segments import invalid_segment_warnings
 from eval.segments import Segments, ground_truth
 from utils.errors import UserError
 
@@ -27,6 +31,7 @@ class Selection:
         left_out_instances: Number of instances in those videos.
         unpredicted: Chosen videos without an entry in the prediction file.
         dropped: Number of detections left out because of the chosen videos or classes.
+        notes: Lines about names that differ in the two files and about invalid segments.
     """
 
     truth: Segments
@@ -37,6 +42,7 @@ class Selection:
     left_out_instances: int
     unpredicted: tuple[str, ...]
     dropped: int
+    notes: tuple[str, ...] = ()
 
 
 def select(
@@ -53,47 +59,70 @@ def select(
         predictions: All detections.
         subset: Subset of the database; by default the one with most of the predicted videos.
         videos: "all" of the subset; "predicted", those with an entry in the prediction file, even
-            an empty list; or the path of a file of names, then detections elsewhere are dropped.
+            an empty list; or the path of a file of names, of any subset, then detections elsewhere
+            are dropped.
         classes: Classes to evaluate, detections of the others are dropped; by default all that are
             annotated in the subset.
 
     Raises:
         UserError: If a subset, video or class does not exist, naming those that do.
     """
-    subset, reason = _subset(database, predictions.videos, subset)
-    members = {name: video for name, video in database.items() if video.subset == subset}
+    predictions, notes = match_predictions(database, predictions)
     predicted = set(predictions.videos)
-    if videos == "all":
-        chosen = list(members)
-    elif videos == "predicted":
-        chosen = [name for name in members if name in predicted]
+    if videos in ("all", "predicted"):
+        subset, reason = _subset(database, predictions.videos, subset)
+        members = [video for video in database.values() if video.subset == subset]
+        chosen = [video for video in members if videos == "all" or video.name in predicted]
     else:
-        chosen = read_split(Path(videos))
-        unknown = [name for name in chosen if name not in members]
-        if unknown:
-            raise UserError(
-                f"video list {videos}: {first_names(unknown)} not in subset {subset!r} of the "
-                "ground truth; choose another --subset or correct the list"
-            )
-    evaluated = set(chosen)
-    annotated = list(dict.fromkeys(s.label for v in members.values() for s in v.segments))
+        names = read_split(Path(videos), "video list")
+        chosen, about_list = match_list(names, database, videos)
+        subsets = dict.fromkeys(video.subset for video in chosen)
+        notes += [*about_list, *_about_subset(chosen, subset)]
+        members = [video for video in database.values() if video.subset in subsets]
+        subset, reason = ", ".join(subsets), f"of the videos listed in {videos}"
+    annotated = list(dict.fromkeys(s.label for video in members for s in video.segments))
     kept_classes = _classes(annotated, classes, subset)
-    unwanted = set(annotated) - set(kept_classes)
-    listed = videos not in ("all", "predicted")
-    good_video = np.array([name in evaluated or not listed for name in predictions.videos], bool)
-    good_class = np.array([name not in unwanted for name in predictions.classes], bool)
-    kept = predictions.take(good_video[predictions.video] & good_class[predictions.label])
-    left_out = [video for name, video in members.items() if name not in evaluated]
+    evaluated = {video.name for video in chosen}
+    left_out = [video for video in members if video.name not in evaluated]
+    others = [video for video in database.values() if video.name not in evaluated]
+    kept = predictions.take(_that_count(predictions, evaluated, videos, annotated, kept_classes))
     return Selection(
-        truth=ground_truth((members[name] for name in chosen), kept_classes),
+        truth=ground_truth(chosen, kept_classes),
         predictions=kept,
         subset=subset,
         reason=reason,
         left_out=tuple(video.name for video in left_out),
-        left_out_instances=len(ground_truth(left_out, kept_classes)),
-        unpredicted=tuple(name for name in chosen if name not in predicted),
+        left_out_instances=sum(s.label in kept_classes for v in left_out for s in v.segments),
+        unpredicted=tuple(v.name for v in chosen if v.name not in predicted),
         dropped=len(predictions) - len(kept),
+        notes=(*notes, *invalid_segment_warnings(chosen, others, kept_classes)),
     )
+
+
+def _about_subset(listed: Sequence[Video], subset: str | None) -> list[str]:
+    """A warning if listed videos are not in the subset that was requested too."""
+    others = [video.name for video in listed if subset not in (None, video.subset)]
+    if not others:
+        return []
+    return [
+        f"warning: {len(others)} listed videos are not in --subset {subset!r} (first: "
+        f"{others[0]}); they are evaluated, as --videos decides"
+    ]
+
+
+def _that_count(
+    predictions: Segments,
+    evaluated: set[str],
+    videos: str,
+    annotated: Sequence[str],
+    classes: Sequence[str],
+) -> NDArray[np.bool_]:
+    """(N,) whether a detection counts: not of a class left out, nor outside a list of videos."""
+    unwanted = set(annotated) - set(classes)
+    listed = videos not in ("all", "predicted")
+    good_video = np.array([name in evaluated or not listed for name in predictions.videos], bool)
+    good_class = np.array([name not in unwanted for name in predictions.classes], bool)
+    return good_video[predictions.video] & good_class[predictions.label]
 
 
 def first_names(names: Sequence[str]) -> str:
@@ -116,10 +145,7 @@ def _subset(
         return next(iter(sizes)), "the only one"
     found = Counter(database[name].subset for name in predicted if name in database)
     if not found:
-        raise UserError(
-            "no video of the prediction file is in the ground truth, so the subset to score is "
-            f"unknown; check that the two files belong together or give --subset, one of {known}"
-        )
+        raise UserError(f"the prediction file has no video; give --subset, one of {known}")
     name, number = found.most_common(1)[0]
     return name, f"it has {number} of the {found.total()} predicted videos in the ground truth"
 
