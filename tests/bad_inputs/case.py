@@ -16,6 +16,8 @@ BASE = {
 }
 TEST = "--test --checkpoint good.pth --save_dir ."
 RESUME = "--save_dir done --resume"
+BEGUN = ("run/config.json", "run/metrics.jsonl")
+TRAINED = (*BEGUN, "run/THUMOS_best.pth", "run/THUMOS_latest.pth")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class BadInput:
         around: Context that makes the mistake in the machine while the program runs.
         program: Program to run.
         leaves: Files written before the mistake can be noticed; they remain, complete.
+        warning: Whether the program warns and ends as usual instead of stopping with an error.
     """
 
     mistake: str
@@ -40,6 +43,7 @@ class BadInput:
     around: Callable[[], AbstractContextManager[object]] = nullcontext
     program: str = MAIN
     leaves: tuple[str, ...] = ()
+    warning: bool = False
 
     @property
     def arguments(self) -> list[str]:

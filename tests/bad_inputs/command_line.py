@@ -52,6 +52,8 @@ EVALUATION = [
     Evaluated("`--subset val`, which is not in the annotations", "--subset val"),
     Evaluated("`--classes Surfing`, which is not in the annotations", "--classes Surfing"),
     Evaluated("`--videos nowhere.txt`, which does not exist", "--videos nowhere.txt"),
+    Evaluated("`--label_aliases other`, which is no pair", "--label_aliases other"),
+    Evaluated("`--class_names nowhere.txt`, which does not exist", "--class_names nowhere.txt"),
     Evaluated("`--csv data`, a folder", "--csv data"),
     Evaluated("`--json /dev/null`, a device", "--json /dev/null"),
 ]

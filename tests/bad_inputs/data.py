@@ -3,16 +3,19 @@
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.bad_inputs.case import BadInput, cut, edit, folder_instead, put
+from tests.bad_inputs.case import DETECTION, TEST, TRAINED, BadInput, cut, edit, folder_instead, put
 
 GT, TRAIN_LIST, TEST_LIST = "data/gt.json", "data/split_train.txt", "data/split_test.txt"
 NAME, TEST_NAME = "video_train_0000000", "video_test_0000002"
 FEATURES = f"data/train/{NAME}.npy"
+Evaluated = partial(BadInput, program=DETECTION, warning=True)
+Trained = partial(BadInput, warning=True, leaves=TRAINED)
 
 
 def entry(change: Callable[[dict[str, Any]], object]) -> Callable[[], object]:
@@ -77,6 +80,36 @@ def same_label(content: Any) -> None:
         video["annotations"] = [{"segment": [0, 1], "label": "Diving"}]
 
 
+def invalid_test_segment(content: Any) -> None:
+    content["database"][TEST_NAME]["annotations"][0]["segment"] = [5, 4]
+
+
+def in_frames(content: Any) -> None:
+    for video in content["database"].values():
+        for item in video["annotations"]:
+            item["segment"] = [25 * time for time in item["segment"]]
+
+
+def all_features(change: Callable[[Any], Any]) -> Callable[[], object]:
+    """Changes the arrays of all feature files."""
+
+    def apply() -> None:
+        for path in Path("data").glob("*/*.npy"):
+            np.save(path, change(np.load(path)))
+
+    return apply
+
+
+def at_30_frames_per_second(content: Any) -> None:
+    for video in content["database"].values():
+        video["duration"] *= 25 / 30
+
+
+def no_test_annotations(content: Any) -> None:
+    for video in content["database"].values():
+        video["annotations"] *= video["subset"] == "train"
+
+
 def without_a_segment(content: Any) -> None:
     del content["database"][TEST_NAME]["annotations"][0]["segment"]
 
@@ -99,6 +132,13 @@ SPLITS = [
     BadInput("not UTF-8", spoil=put(TRAIN_LIST, b"video_\xff\n")),
     BadInput("a duplicate name", spoil=more(TRAIN_LIST, NAME)),
     BadInput("a name in both splits", spoil=more(TEST_LIST, NAME)),
+    BadInput(
+        "a test video in split_train.txt (`--test`)",
+        TEST,
+        spoil=more(TRAIN_LIST, TEST_NAME),
+        warning=True,
+        leaves=("good_predictions.json",),
+    ),
     BadInput("a name that is not in gt.json", spoil=edit(GT, lambda c: c["database"].pop(NAME))),
     BadInput("a name that leads out of the data directory", spoil=more(TRAIN_LIST, "../gt")),
     BadInput("an absolute path", spoil=more(TRAIN_LIST, "/etc/passwd")),
@@ -133,12 +173,33 @@ ANNOTATIONS = [
     BadInput("a training video without a label", spoil=entry(lambda v: v.update(annotations=[]))),
     BadInput("annotations that are not a list", spoil=entry(lambda v: v.update(annotations={}))),
     BadInput("an annotation without a segment in a test video", spoil=edit(GT, without_a_segment)),
-    BadInput("a segment of strings", spoil=annotation(segment=["0", "1"])),
-    BadInput("a segment that ends before it starts", spoil=annotation(segment=[5, 4])),
-    BadInput("a segment before the start of the video", spoil=annotation(segment=[-1, 4])),
-    BadInput("NaN as a time", spoil=annotation(segment=[0, float("nan")])),
-    BadInput("a time too large for a number", spoil=annotation(segment=[0, 10**400])),
-    BadInput("a negative duration", spoil=entry(lambda v: v.update(duration=-1))),
+    BadInput("a label that is a number", spoil=annotation(label=3)),
+    BadInput("a label in another spelling", spoil=annotation(label="baseball_pitch")),
+    BadInput("a video twice", spoil=put(GT, '{"database": {"a": {}, "b": {}, "a": {}}}')),
+    Evaluated("a segment that ends before it starts", spoil=annotation(segment=[5, 4])),
+    Evaluated("a segment before the start of the video", spoil=annotation(segment=[-1, -1])),
+    Evaluated("NaN as a time", spoil=annotation(segment=[0, float("nan")])),
+    Evaluated("a time too large for a number", spoil=annotation(segment=[0, 10**400])),
+    Evaluated(
+        "a segment of a test video that ends before it starts",
+        spoil=edit(GT, invalid_test_segment),
+    ),
+    BadInput(
+        "a segment that ends before it starts (`--strict`)",
+        "--strict",
+        spoil=annotation(segment=[5, 4]),
+    ),
+    Evaluated("times in frames", spoil=edit(GT, in_frames)),
+    Evaluated("a negative duration", spoil=entry(lambda v: v.update(duration=-1))),
+    BadInput(
+        "a negative duration (`--strict`)", "--strict", spoil=entry(lambda v: v.update(duration=-1))
+    ),
+    BadInput(
+        "no duration (`--snippet_timing duration`)",
+        "--snippet_timing duration",
+        spoil=edit(GT, lambda c: c["database"][TEST_NAME].pop("duration")),
+    ),
+    Trained("no annotation in any test video", spoil=edit(GT, no_test_annotations)),
     BadInput("a subset that is not a name", spoil=entry(lambda v: v.update(subset=3))),
 ]
 
@@ -155,6 +216,15 @@ FEATURE_FILES = [
     BadInput("one dimension", spoil=features(lambda a: a[:, 0])),
     BadInput("no snippets", spoil=features(lambda a: a[:0])),
     BadInput("another number of channels", spoil=features(lambda a: a[:, :9])),
+    BadInput("transposed", spoil=features(lambda a: a.T)),
+    Trained("all transposed", spoil=all_features(lambda a: a.T)),
+    Trained("all at another frame rate", spoil=edit(GT, at_30_frames_per_second)),
+    Trained("all at another stride", "--snippet_frames 4"),
+    Trained(
+        "all rescaled to the same number of snippets",
+        spoil=all_features(lambda a: a[np.arange(50) * len(a) // 50]),
+    ),
+    Trained("one that is too short for its video", spoil=features(lambda a: a[:9])),
     BadInput("integers", spoil=features(lambda a: a.astype(np.int64))),
     BadInput("NaN", spoil=value(np.nan)),
     BadInput("infinity", spoil=value(np.inf)),

@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 
-from tests.bad_inputs.case import DETECTION, TEST, BadInput, folder_instead
+from record.run_lock import locked
+from tests.bad_inputs.case import BEGUN, DETECTION, TEST, BadInput, folder_instead
 from tests.disks import read_only, small_files
 
 LONG = "a" * 300
-BEGUN = ("run/config.json", "run/metrics.jsonl")
 Evaluated = partial(BadInput, program=DETECTION)
 
 
@@ -35,6 +36,10 @@ def cuda_memory_for(most: int) -> Iterator[None]:
 
 FOLDERS = [
     BadInput("training into a read-only folder", around=lambda: read_only("run")),
+    BadInput(
+        "training in the directory of a running run",
+        around=lambda: locked([Path("run")]),
+    ),
     BadInput("a file with the name of the run directory", "--save_dir good.pth"),
     BadInput("a file among the parents of the run directory", "--save_dir good.pth/run"),
     BadInput("a run directory whose name is too long for the system", f"--save_dir {LONG}"),

@@ -19,6 +19,7 @@ NAME = "video_test_0000000"
 Tested = partial(BadInput, flags=TEST)
 Resumed = partial(BadInput, flags=RESUME)
 Evaluated = partial(BadInput, program=DETECTION)
+Warned = partial(BadInput, program=DETECTION, warning=True)
 
 
 class Payload:
@@ -97,6 +98,16 @@ def results(value: Any) -> Callable[[], object]:
     return edit(PREDICTIONS, lambda content: content.update(results=value))
 
 
+def mostly_unknown(content: dict[str, Any]) -> None:
+    content["results"].update({f"{NAME}.mp{n}": [] for n in range(9)})
+
+
+def other_classes(content: dict[str, Any]) -> None:
+    for found in content["results"].values():
+        for item in found:
+            item["label"] = "Jump"
+
+
 CHECKPOINTS = [
     BadInput("missing", "--test --checkpoint none.pth"),
     BadInput("a folder", "--test --checkpoint data"),
@@ -135,15 +146,26 @@ PREDICTION_FILES = [
     Evaluated("a detection that is not an object", spoil=results({NAME: [5]})),
     Evaluated("a video name that is not valid Unicode", spoil=results({"\ud800": []})),
     Evaluated("no video in common with the annotations", spoil=results({"another": []})),
+    Warned("few videos in common with the annotations", spoil=edit(PREDICTIONS, mostly_unknown)),
+    Evaluated("a video twice", spoil=put(PREDICTIONS, '{"results": {"a": [], "a": []}}')),
+    Evaluated("a pickle", spoil=put(PREDICTIONS, pickle.dumps({}))),
+    Warned("no class in common with the annotations", spoil=edit(PREDICTIONS, other_classes)),
+    Evaluated("a label in another spelling", spoil=detection(label="baseball pitch")),
     Evaluated("no label", spoil=detection(label=...)),
     Evaluated("no score", spoil=detection(score=...)),
     Evaluated("no segment", spoil=detection(segment=...)),
     Evaluated("a label that is a number", spoil=detection(label=5)),
     Evaluated("a label with control characters", spoil=detection(label="a\x1b[2J")),
     Evaluated("a segment with one time", spoil=detection(segment=[1])),
-    Evaluated("a time that is a string", spoil=detection(segment=[1, "2"])),
-    Evaluated("a segment before the start of the video", spoil=detection(segment=[-1, 2])),
-    Evaluated("a segment that ends before it starts", spoil=detection(segment=[3, 2])),
+    Evaluated("a time that is a word", spoil=detection(segment=[1, "late"])),
+    Warned("a segment before the start of the video", spoil=detection(segment=[-1, 2])),
+    Warned("a segment that starts before 0 s by rounding", spoil=detection(segment=[-1e-9, 2])),
+    Warned("a segment that ends before it starts", spoil=detection(segment=[3, 2])),
+    Evaluated(
+        "a segment that ends before it starts (`--strict`)",
+        "--strict",
+        spoil=detection(segment=[3, 2]),
+    ),
     Evaluated("NaN as a time", spoil=detection(segment=[1, math.nan])),
     Evaluated("NaN as a score", spoil=detection(score=math.nan)),
     Evaluated("a score too large for a number", spoil=detection(score=10**400)),
