@@ -10,7 +10,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from config.datasets import THUMOS14
-from dataset.annotations import is_plain_name
+from dataset.video_names import is_plain_name
 from eval.detection.average_precision import thresholds_of
 from eval.detection.error_analysis import KINDS, ErrorAnalysis, analyze_errors
 from eval.detection.plain_values import json_ready, plain_values
