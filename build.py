@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from config.model_config import Config
 from dataset.batches import VideoBatches
@@ -24,7 +25,7 @@ from utils.device import Device
 PROJECTION = ("feature_trans.", "delete_trans.")  # parameters that only FTCL-Net has
 
 
-def build_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> ACMNet:
+def build_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> nn.Module:
     """Builds the network and loads the weights of the checkpoint, if there is one.
 
     Raises:
@@ -77,7 +78,7 @@ def build_batches(
     )
 
 
-def build_criterion(config: Config, net: ACMNet) -> Criterion:
+def build_criterion(config: Config, net: nn.Module) -> Criterion:
     """Builds the training criterion: with contrastive losses if the network has a projection."""
     acm = ACMCriterion(config.feat_margin)
     if not isinstance(net, FTCLNet) or (config.without_fsd and config.without_lcs):
@@ -112,7 +113,7 @@ def loss_weights(config: Config) -> dict[str, float]:
     }
 
 
-def build_optimizer(config: Config, net: ACMNet) -> torch.optim.Adam:
+def build_optimizer(config: Config, net: nn.Module) -> torch.optim.Adam:
     """Builds a fused Adam, which can skip a step on the device (see `engine.train_one_epoch`)."""
     return torch.optim.Adam(
         net.parameters(),
@@ -124,7 +125,7 @@ def build_optimizer(config: Config, net: ACMNet) -> torch.optim.Adam:
 
 
 def try_step(
-    config: Config, net: ACMNet, split: Split, optimizer: torch.optim.Adam, device: Device
+    config: Config, net: nn.Module, split: Split, optimizer: torch.optim.Adam, device: Device
 ) -> None:
     """Takes one training step with these settings, to see whether it fits into memory."""
     batches = build_batches(config, split, torch.Generator(), device.device)
@@ -142,4 +143,5 @@ def build_evaluator(config: Config, data: Dataset) -> Evaluator:
         config.tiou,
         config.localization,
         config.spec.main_average,
+        data.training,
     )

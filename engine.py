@@ -221,6 +221,7 @@ def _score(
             cas[row, :n],
             attention[row, :n],
             class_scores[row],
+            split.spans[i] if split.spans else None,
         )
         for row, (i, n) in enumerate(zip(group, lengths.tolist(), strict=True))
     ]

@@ -17,11 +17,15 @@ from build import (
     try_step,
 )
 from config.model_config import Config, make_config, settings_of
+from dataset.labels import make_label_reader
 from dataset.layouts import Dataset, read_dataset
+from dataset.timing import SnippetTiming
 from engine import predict, train_one_epoch
 from eval.detection.prediction_file import write_predictions
+from eval.evaluator import Evaluator
 from record.checkpoint import read_checkpoint, restore_training
 from record.resume import resume_state, warn_of_other_data
+from record.run_lock import locked, refuse_if_running
 from record.run_log import open_run_log
 from record.summary import as_text, spread, summary
 from utils.device import Device, choose_device, explain_out_of_memory
@@ -54,13 +58,22 @@ def run(flags: Mapping[str, Any], default_dataset: str, processes: Processes) ->
     device = choose_device(config.device, gpu, config.precision, config.deterministic)
     print(f"computing on {device}, {processes}")
     with explain_out_of_memory(device, SMALLER):
+        run_dirs = [c.run_dir for c in configs if processes.is_main and not config.test]
+        refuse_if_running(run_dirs)
         data = read_data(config, device, processes)
+        evaluator = build_evaluator(config, data)
         if config.test:
-            test(config, device, data, checkpoints[0], processes)
+            test(config, device, data, checkpoints[0], evaluator, processes)
             return
-        for each, checkpoint in zip(configs, checkpoints, strict=True):
-            train(each, device, data, checkpoint, processes)
-    if len(configs) > 1 and processes.is_main:
+        if not evaluator.is_possible:
+            print(
+                "warning: no test video has an annotated instance, so no epoch is evaluated and "
+                f"{config.dataset}_best.pth will be the last epoch"
+            )
+        with locked(run_dirs):
+            for each, checkpoint in zip(configs, checkpoints, strict=True):
+                train(each, device, data, checkpoint, evaluator, processes)
+    if len(configs) > 1 and processes.is_main and evaluator.is_possible:
         table = summary({f"seed {c.seed}": c.run_dir for c in configs})
         print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")
 
@@ -72,10 +85,21 @@ def read_data(config: Config, device: Device, processes: Processes) -> Dataset:
             Path(config.data_dir),
             config.spec.classes,
             ["test"] if config.test else ["train", "test"],
-            snippet_seconds=config.snippet_seconds,
+            timing=SnippetTiming(
+                config.snippet_frames,
+                config.frames_per_second,
+                from_duration=config.snippet_timing == "duration",
+            ),
             workers=config.num_workers,
             memory_budget=device.memory_budget(config.feature_memory),
             row_type=device.storage_dtype,
+            label_reader=make_label_reader(
+                config.label_aliases,
+                config.class_names,
+                (*config.spec.ignored_labels, *config.ignore_labels),
+                config.spec.classes,
+            ),
+            strict=config.strict,
         )
     ).to(device.device)
     device.keep_freed_memory()
@@ -87,6 +111,7 @@ def train(
     device: Device,
     data: Dataset,
     checkpoint: dict[str, Any],
+    evaluator: Evaluator,
     processes: Processes,
 ) -> None:
     """Trains for all epochs; evaluates, logs and saves after each."""
@@ -96,7 +121,6 @@ def train(
     batches = build_batches(config, split, generator, device.device)
     criterion, weights = build_criterion(config, net), loss_weights(config)
     optimizer = build_optimizer(config, net)
-    evaluator = build_evaluator(config, data)
     done = config.start_epoch
     state = resume_state(config, data, processes)
     if state:
@@ -130,7 +154,8 @@ def train(
             ended = time.perf_counter()
             metrics = {**report.metrics(weights), "seconds/training": ended - began}
             evaluation = None
-            if epoch >= config.start_test_epoch or epoch == config.epochs:
+            is_due = epoch >= config.start_test_epoch or epoch == config.epochs
+            if is_due and evaluator.is_possible:
                 scores = predict(
                     net, data.splits["test"], config.num_snippets, device, processes=processes
                 )
@@ -149,8 +174,10 @@ def train(
                     training_warnings(metrics),
                 )
             processes.barrier()
-    finished = f"the run has finished its {done} epochs; continue it with a larger --epochs"
-    print(evaluation.text() if evaluation else finished)
+    if evaluation:
+        print(evaluation.text())
+    elif not epochs:
+        print(f"the run has finished its {done} epochs; continue it with a larger --epochs")
 
 
 def training_warnings(metrics: Mapping[str, float]) -> list[str]:
@@ -168,6 +195,7 @@ def test(
     device: Device,
     data: Dataset,
     checkpoint: dict[str, Any],
+    evaluator: Evaluator,
     processes: Processes,
 ) -> None:
     """Evaluates a checkpoint; writes predictions and report beside it or into `--save_dir`."""
@@ -178,7 +206,6 @@ def test(
         scores = predict(net, split, config.num_snippets, device, bar.update, processes=processes)
     if not processes.is_main:
         return
-    evaluator = build_evaluator(config, data)
     evaluation = evaluator(scores)
     file = Path(config.checkpoint)
     directory = Path(config.save_dir or file.parent)

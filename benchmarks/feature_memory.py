@@ -28,9 +28,11 @@ from config.datasets import THUMOS14
 from dataset.batches import Batch, VideoBatches
 from dataset.features.store import Features, MappedStore
 from dataset.layouts import read_dataset
+from dataset.timing import SnippetTiming
 from utils.device import Device, choose_device
+from utils.errors import command
 
-SNIPPETS, CHANNELS, BATCH_SIZE, STEP_SECONDS = 750, 2048, 16, 0.64
+SNIPPETS, CHANNELS, BATCH_SIZE, TIMING = 750, 2048, 16, SnippetTiming(16, 25)
 
 
 def write_data(folder: Path, videos: int, dtype: str) -> int:
@@ -44,7 +46,7 @@ def write_data(folder: Path, videos: int, dtype: str) -> int:
         np.save(folder / "train" / f"v{i}.npy", snippets)
         size += snippets.nbytes
         annotations = [{"segment": [0, 1], "label": THUMOS14.classes[0]}]
-        database[f"v{i}"] = {"duration": length * STEP_SECONDS, "annotations": annotations}
+        database[f"v{i}"] = {"duration": length * TIMING.seconds, "annotations": annotations}
     (folder / "gt.json").write_text(json.dumps({"database": database}))
     (folder / "split_train.txt").write_text("\n".join(database))
     return size
@@ -94,9 +96,7 @@ def compare(folder: Path, device: Device, size: int) -> None:
         size: Size of the features in bytes.
     """
     resident, mapped = (
-        read_dataset(
-            folder, THUMOS14.classes, ["train"], snippet_seconds=STEP_SECONDS, memory_budget=budget
-        )
+        read_dataset(folder, THUMOS14.classes, ["train"], timing=TIMING, memory_budget=budget)
         .to(device.device)
         .splits["train"]
         for budget in (size, size / 10)
@@ -124,6 +124,7 @@ def compare(folder: Path, device: Device, size: int) -> None:
         print(f"  {name:28} {each:8.1f} ms per batch, {seconds / memory:5.2f} x")
 
 
+@command("benchmarks/feature_memory.py")
 def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)

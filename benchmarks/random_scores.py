@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from config.datasets import THUMOS14
-from dataset.annotations import Segment, Video
+from dataset.videos import Segment, Video
 from eval.evaluator import Evaluator
 from eval.localization import localize
 from eval.scores import VideoScores
@@ -55,8 +55,13 @@ def video_scores(
     if random.uniform() < 0.1:
         class_scores[(label + 1) % classes] = 0.3
     attention = 1 / (1 + np.exp(2 - 4 * action + random.normal(0, 0.2, length)))
-    as_float32 = [values.astype(np.float32) for values in (cas, attention, class_scores)]
-    return VideoScores(name, snippets, *as_float32)
+    return VideoScores(
+        name,
+        snippets,
+        cas.astype(np.float32),
+        attention.astype(np.float32),
+        class_scores.astype(np.float32),
+    )
 
 
 def annotate(

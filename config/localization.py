@@ -15,6 +15,7 @@ class LocalizationSettings:
     # fmt: off
     frames_per_second: float = snippets(BY_DATASET, "frame rate of the videos when the features were extracted, frames per second", above=0)
     snippet_frames: int = snippets(BY_DATASET, "stride of the snippets, frames per snippet", at_least=1)
+    snippet_timing: str = snippets("stride", "when snippets start: every snippet_frames / frames_per_second seconds (stride), or spread over the duration of the video (duration), for features rescaled to a fixed number of snippets", choices=("stride", "duration"))
 
     class_threshold: float = localization(BY_DATASET, "a class is localized if its video score exceeds this; if none does, the best one is", at_least=0, at_most=1)
     cas_thresholds: tuple[float, ...] = localization(BY_DATASET, "thresholds on the class activation sequence", at_least=0, at_most=1)

@@ -5,21 +5,24 @@ train/<video>.npy  test/<video>.npy  gt.json  split_train.txt  split_test.txt
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dataset.annotations import Video, read_database, read_split
+from dataset.annotations import read_database
+from dataset.checks import check_durations, check_names, check_widths, known_names
 from dataset.features.files import FeatureFile, find_features
 from dataset.features.reading import read_features, resident_bytes
 from dataset.features.store import Features
-from utils.errors import Problems, UserError, shown
+from dataset.labels import LabelReader
+from dataset.text_files import read_split
+from dataset.timing import Extent, SnippetTiming, are_transposed, timing_warning
+from dataset.videos import Video
+from utils.errors import Problems, UserError
 from utils.progress import progress_bar
 
 LAYOUT = """wanted this layout:
@@ -28,7 +31,7 @@ LAYOUT = """wanted this layout:
     gt.json            {"database": {video: {"duration", "subset", "annotations"}}}
     split_train.txt    names of the training videos, one per line
     split_test.txt     names of the test videos
-The README, "Getting the real data", says where to find the THUMOS14 features;
+The README, section "Data", says where to find the THUMOS14 features;
 `make demo` creates and uses a demonstration data set, without a download."""
 
 
@@ -41,12 +44,15 @@ class Split:
         features: Features of the videos.
         labels: (V, C) float32, 1 where the class occurs in the video.
         fingerprint: Number of videos, number of snippets ("rows"), hash of names and features.
+        spans: Time over which the snippets of each video are spread, in seconds; empty if the
+            stride of the settings gives their times.
     """
 
     videos: list[Video]
     features: Features
     labels: Tensor
     fingerprint: dict[str, int | str]
+    spans: tuple[float | None, ...] = ()
 
     def to(self, device: torch.device) -> "Split":
         """Returns the same split with its tensors on another device."""
@@ -62,12 +68,14 @@ class Dataset:
         database: All annotated videos by name, including those outside the splits.
         splits: The splits by name, "train" and "test".
         annotations_hash: SHA-256 of gt.json.
+        training: Names of the training videos, even if their features were not read.
     """
 
     classes: tuple[str, ...]
     database: dict[str, Video]
     splits: dict[str, Split]
     annotations_hash: str
+    training: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -91,26 +99,30 @@ def read_dataset(
     classes: Sequence[str],
     splits: Sequence[str] = ("train", "test"),
     *,
-    snippet_seconds: float,
+    timing: SnippetTiming,
     workers: int = 4,
     memory_budget: float = math.inf,
     row_type: torch.dtype = torch.float32,
+    label_reader: LabelReader | None = None,
+    strict: bool = False,
 ) -> Dataset:
     """Reads a data directory and checks every file, with a progress bar.
 
     Prints the size of the features and whether they are kept in memory, and a warning if they do
-    not span the durations of the videos, which suggests another stride.
+    not fit the durations of the videos. Transposed files are read as what they are.
 
     Args:
         folder: Data directory.
         classes: Class names in index order.
-        splits: Names of the splits to read.
-        snippet_seconds: Seconds between the starts of consecutive snippets, to compare the
-            features with the durations.
+        splits: Names of the splits to read. The names of the training videos are always read if
+            there is a file of them.
+        timing: When the snippets of a feature file start.
         workers: Number of threads that read feature files.
         memory_budget: Bytes that the features of all splits together may take in memory; if they
             need more, snippets are read from the files as needed.
         row_type: Type of the snippets of a batch, float32 or bfloat16.
+        label_reader: How the labels of gt.json become class names; by default as they are written.
+        strict: Whether invalid times and durations in gt.json are errors.
 
     Returns:
         The data, with all tensors on the CPU.
@@ -122,16 +134,13 @@ def read_dataset(
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"data directory {folder} {problem}; {LAYOUT}")
     problems = Problems()
-    database: dict[str, Video] = {}
-    names: dict[str, list[str]] = {split: [] for split in splits}
-    with problems.collect():
-        database = read_database(folder / "gt.json")
-    for split in splits:
-        with problems.collect():
-            names[split] = read_split(folder / f"split_{split}.txt")
-    _check_names(names, database, classes, problems)
+    database, names, training = _read_texts(folder, splits, problems, label_reader, strict)
+    check_names(names, database, classes, training, problems)
     files = {s: find_features(folder / s, names[s], problems) for s in splits}
-    _check_widths(files, problems)
+    files = _as_snippets(files, database, timing)
+    check_widths(files, problems)
+    if timing.from_duration:
+        check_durations(names, database, problems)
     size = sum(resident_bytes(found, row_type) for found in files.values())
     resident = size <= memory_budget and not problems.messages
     with progress_bar(sum(map(len, files.values())), "file", "reading features") as bar:
@@ -143,61 +152,64 @@ def read_dataset(
 
     where = "in memory" if resident else "read from the files as needed"
     print(f"features: {_gib(size)}, {where} (--feature_memory: {_gib(memory_budget)})")
+    if warning := timing_warning(_extents(files, database), timing):
+        print(f"warning: {warning}")
     read: dict[str, Split] = {}
     for split, (features, fingerprint) in stores.items():
         videos = [database[name] for name in names[split]]
-        read[split] = Split(videos, features, _label_matrix(videos, classes), fingerprint)
-        _compare_durations(split, read[split], snippet_seconds)
+        labels = _label_matrix(videos, classes)
+        spans = tuple(video.duration for video in videos) if timing.from_duration else ()
+        read[split] = Split(videos, features, labels, fingerprint, spans)
     annotations = hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
-    return Dataset(tuple(classes), database, read, annotations)
+    return Dataset(tuple(classes), database, read, annotations, training)
 
 
-def _check_names(
-    names: dict[str, list[str]],
-    database: dict[str, Video],
-    classes: Sequence[str],
+def _read_texts(
+    folder: Path,
+    splits: Sequence[str],
     problems: Problems,
-) -> None:
-    unknown: dict[str, list[str]] = {}  # unknown label -> videos that have it
-    for split, listed in names.items():
-        for name in listed:
-            if name not in database:
-                if database:
-                    problems.add(f"split_{split}.txt: {name} is not in gt.json")
-                continue
-            if split == "train" and not database[name].labels:
-                problems.add(f"gt.json: training video {name} has no label; label or remove it")
-            for label in database[name].labels:
-                if label not in classes:
-                    unknown.setdefault(label, []).append(name)
-    for label, videos in unknown.items():
-        near = get_close_matches(label, classes, 1)
-        which = f"{videos[0]} and {len(videos) - 1} more have" if videos[1:] else f"{videos[0]} has"
-        meant = f"; did you mean {near[0]}?" if near else ""
-        problems.add(f"gt.json: {which} the unknown label {shown(label)}{meant}")
-    if unknown:
-        problems.add(f"known labels are {', '.join(classes)} (config/datasets.py)")
-    everywhere = Counter(name for listed in names.values() for name in listed)
-    for name, count in everywhere.items():
-        if count > 1:
-            problems.add(
-                f"{name} is in both split files; test videos must not be used for training"
-            )
+    label_reader: LabelReader | None,
+    strict: bool,
+) -> tuple[dict[str, Video], dict[str, list[str]], frozenset[str]]:
+    """Reads the annotations, the names of the splits and those of the training videos."""
+    database: dict[str, Video] = {}
+    with problems.collect():
+        database = read_database(folder / "gt.json", label_reader, strict=strict)
+    names: dict[str, list[str]] = {}
+    for split in dict.fromkeys(["train", *splits]):
+        path = folder / f"split_{split}.txt"
+        if split in splits or path.exists():
+            with problems.collect():
+                names[split] = known_names(read_split(path), database, path.name)
+    training = frozenset(names.get("train", ()))
+    return database, {split: names.get(split, []) for split in splits}, training
 
 
-def _check_widths(files: dict[str, list[FeatureFile]], problems: Problems) -> None:
-    """Adds a problem for every file whose number of channels differs from that of most files."""
-    width_of = {
-        f"{split}/{file.path.name}": file.shape[1]
+def _as_snippets(
+    files: dict[str, list[FeatureFile]], database: dict[str, Video], timing: SnippetTiming
+) -> dict[str, list[FeatureFile]]:
+    """The same files, with rows and columns exchanged if they are transposed."""
+    every = [file for found in files.values() for file in found]
+    durations = [database[f.name].duration if f.name in database else None for f in every]
+    if not are_transposed([file.shape for file in every], durations, timing):
+        return files
+    channels, snippets = every[0].shape
+    print(
+        f"warning: the feature files are transposed: all have {channels} rows, and columns that "
+        f"fit the durations of the videos ({every[0].path.name}: {snippets} columns); they are "
+        "read as (snippets, channels)"
+    )
+    return {split: [file.transposed() for file in found] for split, found in files.items()}
+
+
+def _extents(files: dict[str, list[FeatureFile]], database: dict[str, Video]) -> list[Extent]:
+    """The lengths of all videos with a known duration."""
+    return [
+        Extent(f"{split}/{file.name}", file.shape[0], duration, file.shape[1])
         for split, found in files.items()
         for file in found
-    }
-    if not width_of:
-        return
-    common = Counter(width_of.values()).most_common(1)[0][0]
-    for file, width in width_of.items():
-        if width != common:
-            problems.add(f"{file} has {width} channels, the other files have {common}")
+        if (duration := database[file.name].duration)
+    ]
 
 
 def _read_store(
@@ -211,7 +223,7 @@ def _read_store(
     """Reads the features of a split and returns them with their fingerprint."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.path.stem} {file.shape[0]}\n".encode())
+        digest.update(f"{file.name} {file.shape[0]}\n".encode())
     features = read_features(files, resident, workers, problems, digest.update, on_file, row_type)
     snippets = int(features.lengths.sum())
     return features, {"videos": len(files), "rows": snippets, "sha256": digest.hexdigest()}
@@ -225,21 +237,3 @@ def _label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:
     return torch.tensor(
         [[float(name in video.labels) for name in classes] for video in videos]
     ).reshape(len(videos), len(classes))
-
-
-def _compare_durations(split: str, data: Split, snippet_seconds: float) -> None:
-    """Prints a warning if the features of many videos do not span their durations."""
-    ratios = [
-        length * snippet_seconds / video.duration
-        for video, length in zip(data.videos, data.features.lengths.tolist(), strict=True)
-        if video.duration
-    ]
-    odd = [ratio for ratio in ratios if not 0.8 < ratio < 1.25]
-    if len(odd) * 10 > len(ratios):
-        median = sorted(ratios)[len(ratios) // 2]
-        print(
-            f"warning: the features of {len(odd)} of {len(ratios)} {split} videos do not span "
-            f"their duration (median ratio {median:.2f} at {snippet_seconds:g} s per snippet); "
-            "segment times will be wrong unless --snippet_frames and --frames_per_second match the "
-            "features"
-        )

@@ -1,13 +1,13 @@
 """Evaluation of one set of scores: segments, mAP at tIoU, video-level classification."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from config.localization import LocalizationSettings
-from dataset.annotations import Video
+from dataset.videos import Video
 from eval.classification import classification_map
 from eval.detection.average_precision import (
     DetectionResult,
@@ -16,6 +16,7 @@ from eval.detection.average_precision import (
     thresholds_of,
 )
 from eval.detection.tables import counts_line, map_table
+from eval.invalid_segments import invalid_segment_warnings
 from eval.localization import localize
 from eval.scores import VideoScores
 from eval.segments import Segments, ground_truth
@@ -31,12 +32,16 @@ class Evaluation:
         detection: Their mAP at tIoU.
         classification: Video-level classification mAP, as a fraction.
         main_average: Lowest and highest tIoU of the average by which checkpoints are compared.
+        unlisted: Ground-truth videos that are in no split file, and so are not predicted.
+        unlisted_instances: Number of instances in those videos.
     """
 
     detections: Segments
     detection: DetectionResult
     classification: float
     main_average: tuple[float, float]
+    unlisted: tuple[str, ...] = ()
+    unlisted_instances: int = 0
 
     def metrics(self) -> dict[str, float]:
         """All numbers in percent, by their names in logs."""
@@ -66,7 +71,17 @@ class Evaluation:
         return (
             f"{map_table(self.detection)}\n"
             f"video-level classification mAP %   {self.classification * 100:.2f}\n"
-            f"{counts_line(self.detection)}"
+            f"{counts_line(self.detection)}{self._unlisted_text()}"
+        )
+
+    def _unlisted_text(self) -> str:
+        """The line about ground truth outside the split files; "" if there is none."""
+        if not self.unlisted:
+            return ""
+        return (
+            f"\nof these, {len(self.unlisted)} videos with {self.unlisted_instances} instances, "
+            f"such as {self.unlisted[0]}, are in no split file but in the subset of the test "
+            "videos; their instances count as missed"
         )
 
 
@@ -75,13 +90,14 @@ class Evaluator:
 
     Args:
         database: All annotated videos by name.
-        names: Videos of the split. All videos of their subset are the ground truth, so that the
-            instances of videos that the split lacks count as missed, as in the official
-            implementation.
+        names: Videos of the test split. They are the ground truth, and with them the videos of
+            their subset that are in no split: the instances of those count as missed, as in the
+            official implementation.
         classes: Class names in index order.
         tiou: Temporal IoU thresholds of the mAP.
         settings: Localization settings.
         main_average: Lowest and highest tIoU of the average by which checkpoints are compared.
+        training: Names of the training videos, which are ground truth only if they are in `names`.
 
     Attributes:
         truth: Ground-truth instances.
@@ -95,15 +111,33 @@ class Evaluator:
         tiou: Sequence[float],
         settings: LocalizationSettings,
         main_average: tuple[float, float],
+        training: Collection[str] = (),
     ) -> None:
+        own = set(names)
         subsets = {database[name].subset for name in names}
-        videos = [video for video in database.values() if video.subset in subsets]
-        self.truth = ground_truth(videos, classes)
+        videos = {
+            name: video
+            for name, video in database.items()
+            if name in own or (video.subset in subsets and name not in training)
+        }
+        self.truth = ground_truth(videos.values(), classes)
+        others = [video for name, video in database.items() if name not in videos]
+        for warning in invalid_segment_warnings(videos.values(), others, classes):
+            print(warning)
+        self.unlisted = tuple(name for name in videos if name not in own)
+        self.unlisted_instances = len(
+            ground_truth((videos[name] for name in self.unlisted), classes)
+        )
         self.labels = np.array([[c in database[name].labels for c in classes] for name in names])
         self.classes = classes
         self.tiou = tiou
         self.settings = settings
         self.main_average = main_average
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is an annotated instance, so that there is something to evaluate."""
+        return len(self.truth) > 0
 
     def __call__(self, scores: Sequence[VideoScores]) -> Evaluation:
         """Evaluates the scores of the videos, given in the order of the split.
@@ -124,6 +158,8 @@ class Evaluator:
             detection_map(self.truth, detections, self.tiou),
             classification_map(class_scores, self.labels),
             self.main_average,
+            self.unlisted,
+            self.unlisted_instances,
         )
 
 

@@ -70,8 +70,7 @@ def propose(
         if length == 0:
             continue
         attention = upsample(video.attention, settings.upsampling)
-        frame_steps = settings.frames_per_second * settings.upsampling * length
-        step_seconds = settings.snippet_frames * video.snippets / frame_steps
+        step_seconds = _step_seconds(video, settings)
         probabilities = video.class_scores[: len(classes)]
         for label in _searched_classes(probabilities, settings.class_threshold):
             cas = upsample(video.cas[:, label], settings.upsampling)
@@ -141,6 +140,15 @@ def upsample(values: NDArray[np.floating], factor: int) -> NDArray[np.float64]:
     lines += values[:-1, None]
     result[tail:] = values[-2] + rise[-1] * fractions[factor:]
     return result
+
+
+def _step_seconds(video: VideoScores, settings: LocalizationSettings) -> float:
+    """Seconds from one upsampled step of a video to the next."""
+    length = len(video.attention)
+    if video.span is not None:
+        return video.span / (settings.upsampling * length)
+    frame_steps = settings.frames_per_second * settings.upsampling * length
+    return settings.snippet_frames * video.snippets / frame_steps
 
 
 def _check(video: VideoScores, classes: int) -> None:

@@ -22,6 +22,8 @@ class VideoScores(NamedTuple):
             classes, background last.
         attention: (T,) instance attention.
         class_scores: (C + 1,) video-level class probabilities of the instance branch.
+        span: Time over which the N snippets are spread, in seconds; None if the stride of the
+            settings gives it.
     """
 
     name: str
@@ -29,3 +31,13 @@ class VideoScores(NamedTuple):
     cas: NDArray[np.float32]
     attention: NDArray[np.float32]
     class_scores: NDArray[np.float32]
+    span: float | None = None
+
+    def seconds(self, snippet_seconds: float) -> float:
+        """Time that the N snippets cover together, in seconds.
+
+        Args:
+            snippet_seconds: Seconds between the starts of neighbouring snippets, if there is no
+                `span`.
+        """
+        return snippet_seconds * self.snippets if self.span is None else self.span

@@ -17,6 +17,7 @@ from config.datasets import THUMOS14
 from config.model_config import make_config
 from dataset.batches import Batch
 from dataset.layouts import read_dataset
+from dataset.timing import SnippetTiming
 from models.acmnet import ACMNet
 from models.ftclnet import FTCLNet
 from record.checkpoint import read_checkpoint
@@ -334,7 +335,8 @@ def test_the_losses_of_the_shards_add_up_to_those_of_the_batch(
     data: Path, flags: dict[str, Any], world_size: int
 ) -> None:
     torch.manual_seed(0)
-    split = read_dataset(data, THUMOS14.classes, ["train"], snippet_seconds=0.64).splits["train"]
+    timing = SnippetTiming(16, 25)
+    split = read_dataset(data, THUMOS14.classes, ["train"], timing=timing).splits["train"]
     config = make_config(num_snippets=24, batch_size=5, **flags)
     batches = build_batches(config, split, torch.Generator(), torch.device("cpu"))
     net = FTCLNet(16, 20, fc_dim=8) if config.ftcl else ACMNet(16, 20)

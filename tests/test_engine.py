@@ -13,6 +13,7 @@ from config.class_names import THUMOS14
 from config.model_config import make_config
 from dataset.batches import Batch, VideoBatches
 from dataset.layouts import Split, read_dataset
+from dataset.timing import SnippetTiming
 from engine import EpochReport, predict, train_one_epoch
 from models.acmnet import ACMNet, ACMOutput
 from models.criteria import ACMCriterion
@@ -37,7 +38,9 @@ def splits(folder: Path) -> dict[str, Split]:
 
 
 def read_splits(folder: Path, device: Device) -> dict[str, Split]:
-    data = read_dataset(folder, THUMOS14, snippet_seconds=0.64, row_type=device.storage_dtype)
+    data = read_dataset(
+        folder, THUMOS14, timing=SnippetTiming(16, 25), row_type=device.storage_dtype
+    )
     return data.splits
 
 

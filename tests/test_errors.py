@@ -15,6 +15,7 @@ import torch
 
 from config.datasets import THUMOS14
 from dataset.layouts import read_dataset
+from dataset.timing import SnippetTiming
 from eval.detection import command as detection_command
 from tests.bad_inputs.case import BASE, DETECTION
 from tests.bad_inputs.page import CASES, cells_of, general, page_of
@@ -156,7 +157,7 @@ def test_a_header_that_claims_gigabytes_takes_no_memory(good: Path, tmp_path: Pa
         )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match=r"is not a complete \.npy array"):
-        read_dataset(tmp_path / "data", THUMOS14.classes, ["test"], snippet_seconds=0.64)
+        read_dataset(tmp_path / "data", THUMOS14.classes, ["test"], timing=SnippetTiming(16, 25))
     half_a_gigabyte = (
         500_000_000 if sys.platform == "darwin" else 500_000
     )  # in bytes on macOS, in KB elsewhere

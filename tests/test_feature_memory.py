@@ -18,6 +18,7 @@ from dataset.features import reading
 from dataset.features.conversion import convert, main
 from dataset.features.store import FeatureStore, MappedStore
 from dataset.layouts import Dataset, read_dataset
+from dataset.timing import SnippetTiming
 from record.checkpoint import read_checkpoint
 from tests.data_folder import make_data
 from tests.program import run_main
@@ -33,7 +34,7 @@ FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
 
 def read(folder: Path, budget: float, row_type: torch.dtype = torch.float32) -> Dataset:
     return read_dataset(
-        folder, THUMOS14, snippet_seconds=0.64, memory_budget=budget, row_type=row_type
+        folder, THUMOS14, timing=SnippetTiming(16, 25), memory_budget=budget, row_type=row_type
     )
 
 
@@ -319,10 +320,12 @@ def test_conversion_names_the_file_it_cannot_convert_and_leaves_nothing(
     snippets = np.load(path)
     spoil(snippets)
     np.save(path, snippets)
-    (folder / "test" / "broken.npy").write_text("not numbers")
-    with pytest.raises(UserError, match=r"broken.npy is not a complete .npy"):
+    other = folder / "test" / "video_test_0000000.npy"
+    good = other.read_bytes()
+    other.write_text("not numbers")
+    with pytest.raises(UserError, match=r"test_0000000.npy is not a complete .npy"):
         convert(folder, tmp_path / "half", FLOAT16)
-    (folder / "test" / "broken.npy").unlink()
+    other.write_bytes(good)
     for word in [rf"{TRAIN}\.npy", *words]:
         with pytest.raises(UserError, match=word):
             convert(folder, tmp_path / "half", FLOAT16)
@@ -331,3 +334,27 @@ def test_conversion_names_the_file_it_cannot_convert_and_leaves_nothing(
     shutil.rmtree(folder / "test")
     with pytest.raises(UserError, match=r"no train/<video>\.npy"):
         convert(folder, tmp_path / "half", FLOAT16)
+
+
+def test_conversion_takes_the_videos_of_the_split_files_and_names_what_it_leaves_out(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(folder / "train" / f"{TRAIN}_fps.npy", np.array(25.0))
+    np.save(folder / "train" / f"{TRAIN}_timestamps.npy", np.arange(7))
+    (folder / "test" / "video_test_0000000.npy").rename(
+        folder / "test" / "v_video_test_0000000.npy"
+    )
+    (folder / "test" / "video_test_0000003.npy").unlink()
+    _, files = convert(folder, tmp_path / "half", FLOAT16)
+    assert len(files) == 9
+    assert (tmp_path / "half" / "test" / "v_video_test_0000000.npy").exists()
+    printed = capsys.readouterr().out.splitlines()
+    assert (
+        f"left out: 2 .npy files of no video in the split files (train/{TRAIN}_fps.npy, ...)"
+        in printed
+    )
+    missing = "warning: 1 videos of the split files have no features (test/video_test_0000003.npy)"
+    assert missing in printed
+    (folder / "split_test.txt").unlink()  # then every file in its folder
+    _, files = convert(folder, tmp_path / "again", FLOAT16)
+    assert len(files) == 9

@@ -162,6 +162,83 @@ def test_videos_without_annotations_are_localized_and_not_scored(
     }
 
 
+def test_without_annotated_test_videos_training_ends_with_a_checkpoint(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("save"))
+
+    def without_annotations(content: Any) -> None:
+        for video in content["database"].values():
+            if video["subset"] == "test":
+                video["annotations"] = []
+
+    edit_json(own / "gt.json", without_annotations)
+    flags = ["--data_dir", own, "--without_wandb"]
+    printed = run(*flags, "--epochs", 3, "--seeds", 1, 2, "--save_dir", tmp_path / "run")
+    assert printed.count("warning: no test video has an annotated instance, so no epoch is") == 1
+    assert "nan" not in printed
+    assert "inf" not in printed.replace("information", "")
+    folder = tmp_path / "run" / "seed-1"
+    best, latest = (read_checkpoint(folder / f"THUMOS_{kind}.pth") for kind in ("best", "latest"))
+    assert best["epoch"] == latest["epoch"] == 3
+    for name, weight in latest["model_state_dict"].items():
+        assert weight.equal(best["model_state_dict"][name])
+    assert not any("mAP@0.5" in line for line in metrics_of(folder))
+    printed = run(*flags, "--test", "--checkpoint", folder / "THUMOS_best.pth")
+    assert "no annotated instance" in printed
+    # With annotations, the resumed run chooses the best epoch.
+    shutil.copy(data / "gt.json", own / "gt.json")
+    more = ["--resume", "--force", "--seed", 1, "--epochs", 4, "--save_dir", folder]
+    assert "best epoch on the test videos: 4" in run(*flags, *more)
+    assert read_checkpoint(folder / "THUMOS_best.pth")["epoch"] == 4
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_split_files_decide_what_is_evaluated(
+    run: Run, data: Path, tmp_path: Path, moved: bool
+) -> None:
+    """All videos in one subset, or a training video in the subset of the test videos."""
+    own = tmp_path / "own"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("save"))
+
+    def change(content: Any) -> None:
+        for name, video in content["database"].items():
+            if not moved or name == "video_train_0000004":
+                video["subset"] = "test"
+
+    flags = ["--epochs", 3, "--without_wandb", "--lr", 3e-3]
+    expected = run(*flags, "--save_dir", tmp_path / "expected").splitlines()[-5:]
+    edit_json(own / "gt.json", change)
+    flags += ["--data_dir", own, "--save_dir", tmp_path / "run"]
+    assert run(*flags).splitlines()[-5:] == expected
+    assert "evaluated: 7 videos, 7 instances" in expected[-1]
+    assert metrics_of(tmp_path / "run")[-1]["mAP@0.5"] > 0
+    test = ["--data_dir", own, "--test", "--checkpoint", tmp_path / "run" / "THUMOS_latest.pth"]
+    assert run(*test).splitlines()[-6:-1] == expected
+    if moved:  # without the split file of the training videos, that one counts
+        (own / "split_train.txt").unlink()
+        assert "of these, 1 videos with 1 instances, such as video_train_0000004" in run(*test)
+
+
+def test_videos_in_no_split_file_count_as_missed_and_are_named(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("save"))
+    edit_json(
+        own / "gt.json",
+        lambda c: c["database"].update({"extra": c["database"]["video_test_0000000"]}),
+    )
+    flags = ["--data_dir", own, "--epochs", 1, "--without_wandb", "--save_dir", tmp_path / "run"]
+    lines = run(*flags).splitlines()
+    assert "evaluated: 8 videos, 8 instances" in lines[-2]
+    assert lines[-1] == (
+        "of these, 1 videos with 1 instances, such as extra, are in no split file but in the "
+        "subset of the test videos; their instances count as missed"
+    )
+
+
 def test_training_goes_on_from_a_checkpoint(run: Run, tmp_path: Path) -> None:
     run("--epochs", 2, "--without_wandb", "--save_dir", tmp_path / "a")
     checkpoint = tmp_path / "a" / "THUMOS_latest.pth"

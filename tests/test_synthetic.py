@@ -18,6 +18,7 @@ from dataset.layouts import read_dataset
 from dataset.synthetic import command, write_dataset, writer
 from dataset.synthetic.recipe import Recipe
 from dataset.synthetic.timeline import (
+    FRAMES_PER_SECOND,
     FRAMES_PER_SNIPPET,
     SNIPPET_SECONDS,
     Instance,
@@ -25,6 +26,7 @@ from dataset.synthetic.timeline import (
 )
 from dataset.synthetic.world import BLOCK, STAGES, Floats, World, generator, make_world
 from dataset.synthetic.writer import draw_video
+from dataset.timing import SnippetTiming
 from utils.errors import UserError
 
 THUMOS14 = DATASETS["THUMOS"].classes
@@ -284,7 +286,11 @@ def test_the_layout_is_read_back(small: Path) -> None:
                 assert 0 <= start < end <= video["duration"]
                 assert annotation["label"] in THUMOS14[:3]
     read = read_dataset(
-        small, THUMOS14, ["train", "test"], snippet_seconds=SNIPPET_SECONDS, workers=1
+        small,
+        THUMOS14,
+        ["train", "test"],
+        timing=SnippetTiming(FRAMES_PER_SNIPPET, FRAMES_PER_SECOND),
+        workers=1,
     )
     assert [video.name for video in read.splits["test"].videos] == splits["test"]
     assert read.splits["train"].labels.sum(dim=0).bool().tolist() == [True] * 3 + [False] * 17

@@ -13,6 +13,7 @@ from build import build_evaluator, build_network
 from config.datasets import THUMOS14
 from config.model_config import make_config, settings_of
 from dataset.layouts import Dataset, read_dataset
+from dataset.timing import SnippetTiming
 from engine import predict
 from eval.report.timelines import draw_overview
 from eval.scores import VideoScores
@@ -50,8 +51,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/overview.png"), help="image file")
     given = parser.parse_args()
     device = choose_device("cpu", "0", "fp32")
-    step = THUMOS14.localization.snippet_seconds
-    data = read_dataset(given.data_dir, THUMOS14.classes, ["test"], snippet_seconds=step)
+    timing = SnippetTiming(16, 25)  # of the demonstration data set
+    data = read_dataset(given.data_dir, THUMOS14.classes, ["test"], timing=timing)
     detections: dict[str, Segments] = {}
     for method, run in RUNS.items():
         file = given.data_dir / "save" / run / "THUMOS_latest.pth"
@@ -63,7 +64,7 @@ def main() -> None:
         shown[0],
         truth,
         detections,
-        snippet_seconds=step,
+        snippet_seconds=timing.seconds,
         window=tuple(given.window) if given.window else None,
         heading=f"{given.video} of the demonstration data set",
     )

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dataset.features.files import FeatureFile, find_features
+from dataset.text_files import read_split
+from dataset.video_names import match_names
 from utils.errors import Problems, UserError, command
 from utils.files import write_atomically
 from utils.progress import progress_bar
@@ -68,8 +70,10 @@ def convert(
     The copy appears once it is complete; an interrupted or failed conversion leaves nothing.
 
     Args:
-        source: Data directory in the layout of ACM-Net. Every .npy file in train/ and test/ is
-            converted, gt.json and the split files are copied, everything else is left out.
+        source: Data directory in the layout of ACM-Net. The features of the videos in the split
+            files are converted, or those of all .npy files in train/ or test/ without a split file.
+            gt.json and the split files are copied, everything else is left out; a line is printed
+            about .npy files that are left out, and about features that are missing.
         target: New data directory, which must not exist.
         dtype: Type of the new files.
         workers: Number of threads that convert.
@@ -97,15 +101,32 @@ def convert(
 
 
 def _find_files(source: Path) -> list[FeatureFile]:
-    """Finds and checks all feature files of a data directory."""
+    """Finds and checks the feature files of a data directory; says what is left out or missing."""
     problems = Problems()
     files: list[FeatureFile] = []
+    extra: list[str] = []
+    missing: list[str] = []
     for split in SPLITS:
-        names = sorted(path.stem for path in (source / split).glob("*.npy"))
-        files += find_features(source / split, names, problems)
+        folder = source / split
+        present = {path.stem for path in folder.glob("*.npy")}
+        names = sorted(present)
+        if present and (source / f"split_{split}.txt").exists():
+            listed = read_split(source / f"split_{split}.txt")
+            stem_of = match_names(listed, present)
+            missing += [f"{split}/{name}.npy" for name in listed if name not in stem_of]
+            names = sorted(stem_of.values())
+            extra += [f"{split}/{stem}.npy" for stem in sorted(present.difference(names))]
+        files += find_features(folder, names, problems)
     problems.raise_if_any(f"data directory {source}")
     if not files:
-        raise UserError(f"--input {source} has no train/<video>.npy and no test/<video>.npy")
+        raise UserError(
+            f"--input {source} has no train/<video>.npy and no test/<video>.npy of the videos in "
+            "the split files"
+        )
+    if extra:
+        print(f"left out: {len(extra)} .npy files of no video in the split files ({extra[0]}, ...)")
+    if missing:
+        print(f"warning: {len(missing)} videos of the split files have no features ({missing[0]})")
     return files
 
 

@@ -4,13 +4,14 @@ Letters: N snippets of a video, D channels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.video_names import match_names, prefix_note
 from utils.errors import Problems, UserError
 
 
@@ -19,6 +20,7 @@ class FeatureFile:
     """The location of a video's snippets in its .npy file.
 
     Attributes:
+        name: Name of the video.
         path: Path of the file.
         shape: (N, D).
         dtype: float16, float32 or float64, of either byte order.
@@ -27,12 +29,18 @@ class FeatureFile:
         state: Size in bytes and modification time in ns when the header was read.
     """
 
+    name: str
     path: Path
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     offset: int
     order: Literal["C", "F"]
     state: tuple[int, int]
+
+    def transposed(self) -> "FeatureFile":
+        """The same file read with rows and columns exchanged."""
+        order: Literal["C", "F"] = "F" if self.order == "C" else "C"
+        return replace(self, shape=self.shape[::-1], order=order)
 
     def read(self, index: slice | NDArray[np.int64]) -> NDArray[np.floating]:
         """Returns snippets in the precision of the file; a slice gives a view that is read lazily.
@@ -57,6 +65,9 @@ class FeatureFile:
 def find_features(folder: Path, names: Sequence[str], problems: Problems) -> list[FeatureFile]:
     """Reads the header of `<folder>/<name>.npy` for every name.
 
+    A file whose name has another Unicode form, or differs in the prefix `v_`, is found too; a line
+    is printed about the prefix.
+
     Args:
         folder: Folder of one split in the data directory.
         names: Video names.
@@ -65,15 +76,27 @@ def find_features(folder: Path, names: Sequence[str], problems: Problems) -> lis
     Returns:
         The files without a problem, in the order of the names.
     """
+    stems = _stems(folder, names)
     # Not in threads: parsing several headers at the same time sometimes fails on Python 3.11.
-    results = [_find_file(folder / f"{name}.npy", folder) for name in names]
+    results = [_find_file(name, folder / f"{stems.get(name, name)}.npy", folder) for name in names]
     for result in results:
         if isinstance(result, str):
             problems.add(result)
     return [result for result in results if not isinstance(result, str)]
 
 
-def _find_file(path: Path, folder: Path) -> FeatureFile | str:
+def _stems(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """The name of each video in its feature file, where it is not the same."""
+    present = {path.stem for path in folder.glob("*.npy")}
+    if present.issuperset(names):
+        return {}
+    found = match_names(names, present)
+    if note := prefix_note(found, str(folder), "feature files"):
+        print(note)
+    return found
+
+
+def _find_file(name: str, path: Path, folder: Path) -> FeatureFile | str:
     """Reads and checks the header of a file; returns a message if there is a problem."""
     if not path.is_file():
         return f"{path} does not exist; every video of the split needs a feature file"
@@ -98,7 +121,7 @@ def _find_file(path: Path, folder: Path) -> FeatureFile | str:
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         return f"{path} holds {array.dtype}, wanted float16, float32 or float64"
     order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
-    return FeatureFile(path, array.shape, array.dtype, array.offset, order, state)
+    return FeatureFile(name, path, array.shape, array.dtype, array.offset, order, state)
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -51,10 +51,11 @@ def draw_timeline(
         A figure with its own canvas, for `figure.savefig(path)` or the last line of a notebook
         cell.
     """
-    instances, detections = truth.of_video(video.name), detections.of_video(video.name)
+    instances = truth.of_video(video.name).that_can_be_found()
+    detections = detections.of_video(video.name)
     colours = class_colours(instances, [detections])
     rows = max(len(colours), 1)
-    duration = snippet_seconds * video.snippets
+    duration = video.seconds(snippet_seconds)
     limits = (0.0, _end(duration, [instances, detections]))
     figure, (bars, attention, cas) = stacked_axes(
         10, [0.62 * rows, 0.7, 0.7], limits, heading or video.name, left=1.75, bottom=0.8
@@ -113,9 +114,9 @@ def draw_overview(
     """
     tables = {"detections": detections} if isinstance(detections, Segments) else detections
     methods = {method: table.of_video(video.name) for method, table in tables.items()}
-    instances = truth.of_video(video.name)
+    instances = truth.of_video(video.name).that_can_be_found()
     colours = class_colours(instances, list(methods.values()))
-    duration = snippet_seconds * video.snippets
+    duration = video.seconds(snippet_seconds)
     limits = window or (0.0, _end(duration, [instances, *methods.values()]))
     figure, (curves, bars) = stacked_axes(
         32 / 3, [1.5, 1.38], limits, heading or video.name, left=1.3, bottom=0.5
