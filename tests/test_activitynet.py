@@ -41,6 +41,7 @@ def official_net(values: dict[str, NDArray[Any]], dtype: torch.dtype, mode: str)
     classes = tuple(map(str, range(size["action_cls_num"])))
     data = Dataset(classes, {}, {"train": Split([], store, torch.empty(0), {})}, "")
     net = build_network(CONFIG, data, {})
+    assert isinstance(net, ACMNet)
     names = [name for name, _ in net.named_parameters()]
     net.load_state_dict({name: torch.tensor(values[f"sd/{name}"]) for name in names})
     net = net.to(dtype).eval()
