@@ -54,6 +54,7 @@ class Config(LocalizationSettings):
 
     data_dir: str = data(BY_DATASET, "directory with train/ test/ gt.json split_train.txt split_test.txt", free_on_resume=True, metavar="DIR")
     save_dir: str = data("", "directory for checkpoints and logs (default: <data_dir>/save/<group>/<model_name>); with --test for predictions and report (default: beside the checkpoint)", free_on_resume=True, metavar="DIR")
+    blocked_videos: str = data("", "file with the names of videos to leave out, one per line or as a JSON list", metavar="FILE")
     num_workers: int = data(4, "threads that read feature files; does not affect results", free_on_resume=True, at_least=1, at_most=256)
     feature_memory: float = data(-1.0, "GiB of features to keep in memory (on CUDA: GPU memory); beyond that, snippets are read from the files during the computation, 0 always does so; -1 is half of the free memory; does not affect results", free_on_resume=True, at_least=-1)
     label_aliases: tuple[str, ...] = data((), "other spellings of labels in gt.json: pairs OTHER=CLASS, a .json file {other: class}, or the word similar (labels that differ only in case, spaces, underscores or hyphens are the same)", in_checkpoint=True, metavar="OTHER=CLASS")

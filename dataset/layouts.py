@@ -1,11 +1,12 @@
-"""Reads and checks a data directory in the layout of the ACM-Net download.
+"""Reads and checks a data directory.
 
-train/<video>.npy  test/<video>.npy  gt.json  split_train.txt  split_test.txt
+THUMOS14, as the ACM-Net download: train/<video>.npy test/<video>.npy gt.json split_train.txt
+split_test.txt. ActivityNet: features/<video>.npy gt.json, and the subsets of gt.json as splits.
 """
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,26 @@ import torch
 from torch import Tensor
 
 from dataset.annotations import read_database
-from dataset.checks import check_durations, check_names, check_widths, known_names
+from dataset.checks import check_durations, check_names, check_widths
+from dataset.features.check_cache import CheckCache
 from dataset.features.files import FeatureFile, find_features
-from dataset.features.reading import read_features, resident_bytes
+from dataset.features.reading import map_features, read_features, resident_bytes
 from dataset.features.store import Features
 from dataset.labels import LabelReader
-from dataset.text_files import read_split
+from dataset.splits import feature_folder, read_blocked, split_names, without
 from dataset.timing import Extent, SnippetTiming, are_transposed, timing_warning
 from dataset.videos import Video
 from utils.errors import Problems, UserError
 from utils.progress import progress_bar
 
+SUBSETS = {"train": "train", "test": "test"}
 LAYOUT = """wanted this layout:
     train/<video>.npy  features of the training videos, float (snippets, channels)
     test/<video>.npy   features of the test videos
     gt.json            {"database": {video: {"duration", "subset", "annotations"}}}
     split_train.txt    names of the training videos, one per line
     split_test.txt     names of the test videos
+or all feature files in features/, and without split files the subsets of gt.json as splits.
 The README, section "Data", says where to find the THUMOS14 features;
 `make demo` creates and uses a demonstration data set, without a download."""
 
@@ -105,6 +109,8 @@ def read_dataset(
     row_type: torch.dtype = torch.float32,
     label_reader: LabelReader | None = None,
     strict: bool = False,
+    subsets: Mapping[str, str] = SUBSETS,
+    blocked_videos: str = "",
 ) -> Dataset:
     """Reads a data directory and checks every file, with a progress bar.
 
@@ -123,6 +129,8 @@ def read_dataset(
         row_type: Type of the snippets of a batch, float32 or bfloat16.
         label_reader: How the labels of gt.json become class names; by default as they are written.
         strict: Whether invalid times and durations in gt.json are errors.
+        subsets: Subset of gt.json that is each split if there is no split file.
+        blocked_videos: File with names of videos to leave out; "" for none.
 
     Returns:
         The data, with all tensors on the CPU.
@@ -134,9 +142,16 @@ def read_dataset(
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"data directory {folder} {problem}; {LAYOUT}")
     problems = Problems()
-    database, names, training = _read_texts(folder, splits, problems, label_reader, strict)
+    database: dict[str, Video] = {}
+    blocked: frozenset[str] = frozenset()
+    with problems.collect():
+        database = read_database(folder / "gt.json", label_reader, strict=strict)
+        blocked = read_blocked(blocked_videos, database)
+        database = {name: video for name, video in database.items() if name not in blocked}
+    names, training = _read_splits(folder, splits, subsets, database, blocked, problems)
     check_names(names, database, classes, training, problems)
-    files = {s: find_features(folder / s, names[s], problems) for s in splits}
+    cache = CheckCache(folder)
+    files = {s: find_features(feature_folder(folder, s), names[s], problems, cache) for s in splits}
     files = _as_snippets(files, database, timing)
     check_widths(files, problems)
     if timing.from_duration:
@@ -145,10 +160,11 @@ def read_dataset(
     resident = size <= memory_budget and not problems.messages
     with progress_bar(sum(map(len, files.values())), "file", "reading features") as bar:
         stores = {
-            s: _read_store(files[s], resident, workers, problems, bar.update, row_type)
+            s: _read_store(files[s], resident, workers, problems, bar.update, row_type, cache)
             for s in splits
         }
     problems.raise_if_any(f"data directory {folder}")
+    cache.save()
 
     where = "in memory" if resident else "read from the files as needed"
     print(f"features: {_gib(size)}, {where} (--feature_memory: {_gib(memory_budget)})")
@@ -164,25 +180,23 @@ def read_dataset(
     return Dataset(tuple(classes), database, read, annotations, training)
 
 
-def _read_texts(
+def _read_splits(
     folder: Path,
     splits: Sequence[str],
+    subsets: Mapping[str, str],
+    database: dict[str, Video],
+    blocked: frozenset[str],
     problems: Problems,
-    label_reader: LabelReader | None,
-    strict: bool,
-) -> tuple[dict[str, Video], dict[str, list[str]], frozenset[str]]:
-    """Reads the annotations, the names of the splits and those of the training videos."""
-    database: dict[str, Video] = {}
-    with problems.collect():
-        database = read_database(folder / "gt.json", label_reader, strict=strict)
+) -> tuple[dict[str, list[str]], frozenset[str]]:
+    """The names of the videos of each split, and those of the training videos."""
     names: dict[str, list[str]] = {}
     for split in dict.fromkeys(["train", *splits]):
-        path = folder / f"split_{split}.txt"
-        if split in splits or path.exists():
+        if split in splits or (folder / f"split_{split}.txt").exists():
             with problems.collect():
-                names[split] = known_names(read_split(path), database, path.name)
+                found = split_names(folder, split, subsets[split], database)
+                names[split] = without(found, blocked)
     training = frozenset(names.get("train", ()))
-    return database, {split: names.get(split, []) for split in splits}, training
+    return {split: names.get(split, []) for split in splits}, training
 
 
 def _as_snippets(
@@ -219,13 +233,21 @@ def _read_store(
     problems: Problems,
     on_file: Callable[[], object],
     row_type: torch.dtype,
+    cache: CheckCache,
 ) -> tuple[Features, dict[str, int | str]]:
     """Reads the features of a split and returns them with their fingerprint."""
+    snippets = sum(file.shape[0] for file in files)
+    known = cache.digest(files)
+    if known and not resident:  # checked before, and not needed in memory
+        features: Features = map_features(files, workers, row_type)
+        return features, {"videos": len(files), "rows": snippets, "sha256": known}
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.name} {file.shape[0]}\n".encode())
+    before = len(problems.messages)
     features = read_features(files, resident, workers, problems, digest.update, on_file, row_type)
-    snippets = int(features.lengths.sum())
+    if len(problems.messages) == before:
+        cache.add_digest(files, digest.hexdigest())
     return features, {"videos": len(files), "rows": snippets, "sha256": digest.hexdigest()}
 
 

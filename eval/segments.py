@@ -1,7 +1,7 @@
 """The table that the evaluation works on: labelled time intervals in many videos, as arrays."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,15 @@ class Segments:
         """The rows of one video; none if it is not in the table."""
         number = self.videos.index(name) if name in self.videos else -1
         return self.take(self.video == number)
+
+    def without_videos(self, names: Collection[str]) -> "Segments":
+        """The table without some videos and their rows."""
+        kept = [number for number, video in enumerate(self.videos) if video not in names]
+        place = np.full(len(self.videos), -1)
+        place[kept] = np.arange(len(kept))
+        rows = self.take(place[self.video] >= 0)
+        videos = tuple(self.videos[number] for number in kept)
+        return replace(rows, videos=videos, video=place[rows.video])
 
     def that_can_be_found(self) -> "Segments":
         """The rows that do not end before they start (`eval.invalid_segments`)."""

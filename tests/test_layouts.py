@@ -150,10 +150,16 @@ def annotation(content: Any) -> Any:
     return content["database"][TRAIN]["annotations"][0]
 
 
+def without_test_split(folder: Path) -> None:
+    (folder / "split_test.txt").unlink()
+    for file in (folder / "test").glob("*.npy"):
+        file.unlink()
+
+
 BAD: list[tuple[str, Callable[[Path], object], list[str]]] = [
     ("no folder", shutil.rmtree, ["does not exist", "split_train.txt", "make demo"]),
     ("no gt", lambda d: (d / "gt.json").unlink(), ["annotation file", "does not exist"]),
-    ("no split", lambda d: (d / "split_test.txt").unlink(), ["split file", "does not exist"]),
+    ("no split", without_test_split, ["split file", "does not exist", "no video of the subset"]),
     ("empty split", lambda d: (d / "split_test.txt").write_text("\n \n"), ["names no video"]),
     ("no features", lambda d: (d / "test" / f"{TEST}.npy").unlink(), [TEST, "does not exist"]),
     ("not in gt", edit(lambda c: c["database"].pop(TEST)), [TEST, "not in gt.json"]),

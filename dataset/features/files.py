@@ -6,7 +6,7 @@ Letters: N snippets of a video, D channels.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class FeatureFile:
             UserError: If the file has been removed or changed since its header was read.
         """
         try:
-            if _state(self.path) == self.state:
+            if file_state(self.path) == self.state:
                 # Mapped anew each time: thousands of files must not be open at the same time.
                 place = self.offset, self.shape, self.order
                 return np.memmap(self.path, self.dtype, "r", *place)[index]
@@ -62,27 +62,44 @@ class FeatureFile:
         )
 
 
-def find_features(folder: Path, names: Sequence[str], problems: Problems) -> list[FeatureFile]:
+class HeaderCache(Protocol):
+    """Headers that were read before; see `dataset.features.check_cache`."""
+
+    def header(self, name: str, path: Path) -> FeatureFile | None: ...
+
+    def add_header(self, file: FeatureFile) -> None: ...
+
+
+def find_features(
+    folder: Path, names: Sequence[str], problems: Problems, cache: HeaderCache | None = None
+) -> list[FeatureFile]:
     """Reads the header of `<folder>/<name>.npy` for every name.
 
     A file whose name has another Unicode form, or differs in the prefix `v_`, is found too; a line
     is printed about the prefix.
 
     Args:
-        folder: Folder of one split in the data directory.
+        folder: Folder with the feature files of a split.
         names: Video names.
         problems: Collects every file that is missing or unusable.
+        cache: Headers of files that have not changed since they were read.
 
     Returns:
         The files without a problem, in the order of the names.
     """
     stems = _stems(folder, names)
     # Not in threads: parsing several headers at the same time sometimes fails on Python 3.11.
-    results = [_find_file(name, folder / f"{stems.get(name, name)}.npy", folder) for name in names]
-    for result in results:
-        if isinstance(result, str):
-            problems.add(result)
-    return [result for result in results if not isinstance(result, str)]
+    files = []
+    for name in names:
+        path = folder / f"{stems.get(name, name)}.npy"
+        found = (cache.header(name, path) if cache else None) or _find_file(name, path, folder)
+        if isinstance(found, str):
+            problems.add(found)
+            continue
+        if cache:
+            cache.add_header(found)
+        files.append(found)
+    return files
 
 
 def _stems(folder: Path, names: Sequence[str]) -> dict[str, str]:
@@ -103,7 +120,7 @@ def _find_file(name: str, path: Path, folder: Path) -> FeatureFile | str:
     if folder.resolve() not in path.resolve().parents:
         return f"{path} is a link that leads out of {folder}; put the file itself there"
     try:
-        state = _state(path)
+        state = file_state(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except PermissionError:
         return f"{path} cannot be read: permission denied"
@@ -124,6 +141,7 @@ def _find_file(name: str, path: Path, folder: Path) -> FeatureFile | str:
     return FeatureFile(name, path, array.shape, array.dtype, array.offset, order, state)
 
 
-def _state(path: Path) -> tuple[int, int]:
+def file_state(path: Path) -> tuple[int, int]:
+    """Size in bytes and modification time in ns."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns

@@ -81,9 +81,17 @@ def read_features(
     for message in bad.values():
         problems.add(message)
     if stored is None:
-        dtype = _stored_type(files, torch.float32)
-        return MappedStore(files, dtype, lengths, workers, torch.device("cpu"), row_type)
+        return map_features(files, workers, row_type)
     return FeatureStore(stored, first, lengths, row_type)
+
+
+def map_features(
+    files: Sequence[FeatureFile], workers: int, row_type: torch.dtype = torch.float32
+) -> MappedStore:
+    """The features of checked files, read as needed; arguments as for `read_features`."""
+    lengths = torch.tensor([file.shape[0] for file in files], dtype=torch.int64)
+    dtype = _stored_type(files, torch.float32)
+    return MappedStore(files, dtype, lengths, workers, torch.device("cpu"), row_type)
 
 
 def _file_type(files: Sequence[FeatureFile]) -> np.dtype[Any]:

@@ -14,6 +14,8 @@ from typing import Any
 from config.datasets import THUMOS14
 from dataset.annotations import read_database
 from dataset.labels import make_label_reader
+from dataset.splits import read_blocked
+from dataset.video_names import match_names
 from eval.detection.average_precision import AP_KINDS, DetectionResult, detection_map
 from eval.detection.error_analysis import analyze_errors
 from eval.detection.plain_values import plain_values
@@ -66,6 +68,10 @@ def read_and_select(options: argparse.Namespace) -> Selection:
     )
     database = read_database(options.ground_truth, labels, strict=options.strict)
     predictions = read_predictions(options.predictions, labels, strict=options.strict)
+    if options.blocked_videos:
+        blocked = read_blocked(options.blocked_videos, database)
+        predictions = predictions.without_videos(match_names(predictions.videos, blocked))
+        database = {name: video for name, video in database.items() if name not in blocked}
     classes = [labels(name) for name in options.classes] if options.classes else None
     return select(database, predictions, options.subset, options.videos, classes)
 
@@ -154,6 +160,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--subset", help="subset of the annotations; default: the one with most predicted videos"
+    )
+    parser.add_argument(
+        "--blocked_videos",
+        metavar="FILE",
+        help="names of videos to leave out of annotations and predictions, one per line or as a "
+        "JSON list, such as the blocked videos of ActivityNet",
     )
     parser.add_argument(
         "--videos",

@@ -55,6 +55,12 @@ def keep(count: int) -> Callable[[], object]:
     )
 
 
+def without_test_split() -> None:
+    Path(TEST_LIST).unlink()
+    for file in Path("data/test").glob("*.npy"):
+        file.unlink()
+
+
 def link_out() -> None:
     Path(FEATURES).rename("outside.npy")
     Path(FEATURES).symlink_to(Path("outside.npy").absolute())
@@ -118,7 +124,7 @@ DIRECTORY = [
     BadInput("missing", "--data_dir nowhere"),
     BadInput("a file instead of a directory", "--data_dir good.pth"),
     BadInput("gt.json missing", spoil=Path(GT).unlink),
-    BadInput("split_test.txt missing", spoil=Path(TEST_LIST).unlink),
+    BadInput("split_test.txt missing, and no features of the subset", spoil=without_test_split),
     BadInput("features of a video missing", spoil=Path(FEATURES).unlink),
     BadInput("folder test missing", spoil=lambda: shutil.rmtree("data/test")),
     BadInput(
