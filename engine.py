@@ -64,15 +64,15 @@ def train_one_epoch(
     """Trains on every batch once.
 
     A step with a loss or a gradient that is not finite changes nothing; after ten in a row no
-    further step changes anything. Both are decided on the device: the host reads it once, at the
-    end.
+    further step changes anything. Both are decided on the device: the host reads the outcome once,
+    at the end of the epoch.
 
     Each process computes the losses of its shard of a batch; the losses and gradients of all
     shards add up to those of the batch.
 
     Args:
         net: Network in training, wrapped by `processes.data_parallel`.
-        criterion: Network output and labels to unweighted losses.
+        criterion: Maps network output and labels to unweighted losses.
         weights: Weight of every loss in the total.
         batches: Batches of one epoch, on the device.
         split: Training split, on the device.
@@ -95,7 +95,7 @@ def train_one_epoch(
             terms = criterion(output, labels, own.rows, batch_labels)
         total = weighted_sum(terms.losses, weights)
         optimizer.zero_grad()
-        with processes.contact():
+        with processes.contact(also_computes=True):
             # The gradients of the processes are averaged, but those of shards have to be summed.
             (total * (own.weight * processes.world_size)).backward()
         gradients = [p.grad for p in net.parameters() if p.grad is not None]
@@ -152,7 +152,7 @@ class _Tally:
         if self.streak.item() >= MAX_SKIPPED_IN_A_ROW:
             named = ", ".join(f"{name!r} ({count} times)" for name, count in culprits.items())
             raise UserError(
-                f"{MAX_SKIPPED_IN_A_ROW} steps in a row had a loss that is not finite: {named}. "
+                f"{MAX_SKIPPED_IN_A_ROW} consecutive steps had a non-finite loss: {named}. "
                 "Lower --lr or the weight of that loss, and check the features; the last "
                 "checkpoint is intact"
             )

@@ -100,6 +100,8 @@ def read_data(config: Config, device: Device, processes: Processes) -> Dataset:
                 config.spec.classes,
             ),
             strict=config.strict,
+            subsets={"train": config.spec.train_subset, "test": config.spec.test_subset},
+            blocked_videos=config.blocked_videos,
         )
     ).to(device.device)
     device.keep_freed_memory()
@@ -131,15 +133,16 @@ def train(
     trained = processes.data_parallel(net)
 
     def try_batch_size(size: int) -> None:
-        per_process = -(-size // processes.world_size)
-        try_step(replace(config, batch_size=per_process), net, split, optimizer, device)
+        try_step(replace(config, batch_size=size), net, split, optimizer, device)
 
     epochs = range(done + 1, config.epochs + 1)
     evaluation = None
     with log or nullcontext(), progress_bar(len(epochs) * len(batches), "step") as bar:
         for epoch in epochs:
             began = time.perf_counter()
-            with explain_out_of_memory(device, SMALLER, config.batch_size, try_batch_size):
+            # Several processes cannot try other sizes: each would wait for the others.
+            trial = try_batch_size if processes.world_size == 1 else None
+            with explain_out_of_memory(device, SMALLER, config.batch_size, trial):
                 report = train_one_epoch(
                     trained,
                     criterion,
@@ -213,7 +216,9 @@ def test(
     write_predictions(predictions, evaluation.detections)
     print(f"{evaluation.text()}\npredictions: {predictions}")
     if config.report:
-        from eval.report.page import write_report  # matplotlib takes its time, and few runs draw
+        from eval.report.page import (
+            write_report,
+        )  # importing matplotlib is slow, and few runs need it
 
         page = write_report(
             directory / f"{file.stem}_report",

@@ -172,7 +172,7 @@ def predictions(checkpoint: Path) -> dict[str, Any]:
 def test_an_error_ends_all_processes_with_one_message(runs: Runs) -> None:
     for name, message in {
         "broken": "is not a complete .npy array",
-        "diverged": "10 steps in a row",
+        "diverged": "10 consecutive steps",
         "no folder": "cannot write",
         "no checkpoint": "checkpoint none.pth does not exist",
     }.items():
@@ -274,7 +274,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
-from utils.distributed import all_processes
+from utils.distributed import Processes, all_processes
 from utils.errors import UserError
 
 def threads():

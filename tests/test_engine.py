@@ -130,7 +130,7 @@ def test_ten_in_a_row_stop_the_run_and_name_the_term(splits: dict[str, Split]) -
     hook = trainer.optimizer.register_step_post_hook(
         lambda *_: after_first.append(trainer.weights())
     )
-    with pytest.raises(UserError, match=r"10 steps in a row .*: 'feature' \(10 times\)"):
+    with pytest.raises(UserError, match=r"10 consecutive steps .*: 'feature' \(10 times\)"):
         trainer.epoch(batches)
     hook.remove()
     # nothing moved after the tenth, though the later steps were finite again

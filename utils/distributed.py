@@ -166,11 +166,22 @@ class Processes:
         return [value for _, value in found]
 
     @contextmanager
-    def contact(self) -> Iterator[None]:
-        """Converts the errors that torch raises when a process is gone into a `LostContact`."""
+    def contact(self, also_computes: bool = False) -> Iterator[None]:
+        """Converts the errors that torch raises when a process is gone into a `LostContact`.
+
+        Args:
+            also_computes: Whether the block does more than communicate, as a backward pass does, so
+                that an error may have another cause, such as memory, and is only converted if it
+                is about communication.
+        """
+        if self.world_size == 1:
+            yield
+            return
         try:
             yield
         except RuntimeError as error:
+            if also_computes and not _is_about_communication(error):
+                raise
             reason = str(error).split(". ")[0][:200]
             self._end(f"has lost contact with the others, one of which must have ended ({reason})")
 
@@ -205,7 +216,7 @@ def all_processes() -> Iterator[Processes]:
     Raises:
         UserError: If the others cannot be reached, or if one of them raises an error or ends.
     """
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    world_size = _environment_number("WORLD_SIZE", "1")
     if world_size == 1:
         # Schedulers end a process with SIGTERM; as after Ctrl-C, it shall save its state first.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -220,7 +231,9 @@ def all_processes() -> Iterator[Processes]:
             "set; start several processes with torchrun (docs/DISTRIBUTED.md), or unset WORLD_SIZE "
             "to run a single process"
         )
-    processes = Processes(int(os.environ["RANK"]), world_size, int(os.environ["LOCAL_RANK"]))
+    processes = Processes(
+        _environment_number("RANK"), world_size, _environment_number("LOCAL_RANK")
+    )
     signal.signal(signal.SIGTERM, lambda *_: processes._end("was asked to end (SIGTERM)"))
     with ExitStack() as stack:
         if not processes.is_main:
@@ -241,6 +254,24 @@ def all_processes() -> Iterator[Processes]:
             processes._leave()
             raise
         processes._leave()
+
+
+def _is_about_communication(error: RuntimeError) -> bool:
+    """Whether an error comes from the exchange of tensors; Gloo raises plain RuntimeErrors."""
+    words = ("gloo", "nccl", "connection", "socket", "peer", "timed out")
+    return isinstance(error, dist.DistError) or any(word in str(error).lower() for word in words)
+
+
+def _environment_number(name: str, default: str = "") -> int:
+    """The number that torchrun sets in an environment variable."""
+    text = os.environ.get(name, default)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise UserError(
+            f"the environment variable {name} is {text!r}, wanted a number; start several "
+            "processes with torchrun (docs/DISTRIBUTED.md), or unset WORLD_SIZE"
+        ) from error
 
 
 def _ignore_sigterm() -> None:
