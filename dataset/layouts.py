@@ -256,6 +256,9 @@ def _gib(size: float) -> str:
 
 
 def _label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:
-    return torch.tensor(
-        [[float(name in video.labels) for name in classes] for video in videos]
-    ).reshape(len(videos), len(classes))
+    """(V, C) float32, 1 where the class occurs in the video."""
+    index = {name: number for number, name in enumerate(classes)}
+    matrix = torch.zeros(len(videos), len(classes))
+    for row, video in enumerate(videos):
+        matrix[row, [index[label] for label in video.labels if label in index]] = 1
+    return matrix

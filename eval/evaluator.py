@@ -128,7 +128,8 @@ class Evaluator:
         self.unlisted_instances = len(
             ground_truth((videos[name] for name in self.unlisted), classes)
         )
-        self.labels = np.array([[c in database[name].labels for c in classes] for name in names])
+        occurring = [set(database[name].labels) for name in names]
+        self.labels = np.array([[c in labels for c in classes] for labels in occurring])
         self.classes = classes
         self.tiou = tiou
         self.settings = settings
