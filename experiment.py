@@ -44,10 +44,10 @@ def main(flags: Mapping[str, Any], default_dataset: str) -> None:
         default_dataset: Data set if neither `--dataset` nor the tested checkpoint names one.
     """
     with all_processes() as processes:
-        run(flags, default_dataset, processes)
+        train_or_test(flags, default_dataset, processes)
 
 
-def run(flags: Mapping[str, Any], default_dataset: str, processes: Processes) -> None:
+def train_or_test(flags: Mapping[str, Any], default_dataset: str, processes: Processes) -> None:
     """Reads checkpoints and data, then trains once per seed or tests."""
     config = make_config(**{"dataset": default_dataset, **flags})
     configs = config.per_seed()
@@ -68,7 +68,7 @@ def run(flags: Mapping[str, Any], default_dataset: str, processes: Processes) ->
         if not evaluator.is_possible:
             print(
                 "warning: no test video has an annotated instance, so no epoch is evaluated and "
-                f"{config.dataset}_best.pth will be the last epoch"
+                f"{config.best_checkpoint.name} will be the last epoch"
             )
         with locked(run_dirs):
             for each, checkpoint in zip(configs, checkpoints, strict=True):
@@ -126,8 +126,7 @@ def train(
     done = config.start_epoch
     state = resume_state(config, data, processes)
     if state:
-        latest = config.run_dir / f"{config.dataset}_latest.pth"
-        restore_training(state, latest, net, optimizer, generator, processes.rank)
+        restore_training(state, config.latest_checkpoint, net, optimizer, generator, processes.rank)
         done = state["epoch"]
     log = open_run_log(config, data, processes, state)
     trained = processes.data_parallel(net)

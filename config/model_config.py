@@ -121,8 +121,8 @@ class Config(LocalizationSettings):
         if self.test and not self.checkpoint:
             raise UserError("--test needs --checkpoint FILE: the weights to evaluate")
         if self.checkpoint and not self.test and not self.resume:
-            own = [self.run_dir / f"{self.dataset}_{kind}.pth" for kind in ("latest", "best")]
-            if Path(self.checkpoint).resolve() in [path.resolve() for path in own]:
+            own = [self.latest_checkpoint.resolve(), self.best_checkpoint.resolve()]
+            if Path(self.checkpoint).resolve() in own:
                 raise UserError(
                     f"--checkpoint {self.checkpoint} is where this run writes its own checkpoints, "
                     "and would be moved away; give the run another --group, --model_name or "
@@ -159,6 +159,16 @@ class Config(LocalizationSettings):
     def run_dir(self) -> Path:
         """Run directory: checkpoints and logs."""
         return Path(self.save_dir or Path(self.data_dir, "save", self.group, self.model_name))
+
+    @property
+    def latest_checkpoint(self) -> Path:
+        """Checkpoint of the last epoch, from which a run is resumed."""
+        return self.run_dir / f"{self.dataset}_latest.pth"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Checkpoint of the best epoch on the test videos."""
+        return self.run_dir / f"{self.dataset}_best.pth"
 
     def per_seed(self) -> list["Config"]:
         """One config per seed of `--seeds`, each with its own run directory; else this one."""

@@ -164,7 +164,8 @@ def read_dataset(
             for s in splits
         }
     problems.raise_if_any(f"data directory {folder}")
-    cache.save()
+    if not resident:  # features in memory are read, and so checked, at every start anyway
+        cache.save()
 
     where = "in memory" if resident else "read from the files as needed"
     print(f"features: {_gib(size)}, {where} (--feature_memory: {_gib(memory_budget)})")

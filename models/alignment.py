@@ -16,13 +16,13 @@ from models.recurrence import Lengths
 ZERO_NORM = 1e-8  # a shorter vector has no direction
 
 
-class MoveTables(NamedTuple):
-    """One tensor for each move of the FSD alignment; `delete` may be the same object as `insert`.
+class Moves(NamedTuple):
+    """One tensor for each move of the FSD alignment: projected channels, or tables of values.
 
     Attributes:
         match: Both sequences advance.
         insert: From the row above.
-        delete: From the column before.
+        delete: From the column before; the same object as `insert` if they are not distinguished.
     """
 
     match: Tensor

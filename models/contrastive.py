@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.alignment import (
-    MoveTables,
+    Moves,
     cosine_table,
     fine_grained_sequence_distance,
     longest_common_subsequence,
@@ -76,7 +76,7 @@ class ContrastiveLosses:
         eta: Temperature of the ranking loss.
     """
 
-    project: Callable[[Tensor], MoveTables]
+    project: Callable[[Tensor], Moves]
     fsd: bool = True
     lcs: bool = True
     fsd_len: int = 5
@@ -181,17 +181,21 @@ def count_pairs(positive: Tensor) -> PairCounts:
 def fsd_scores(
     first: SnippetSequence,
     second: SnippetSequence,
-    project: Callable[[Tensor], MoveTables],
+    project: Callable[[Tensor], Moves],
     gamma: float,
 ) -> Tensor:
     """(N,) fine-grained sequence distance of N pairs of sequences: larger means more alike."""
-    one, other = project(first.snippets), project(second.snippets)
-    match, insert = cosine_table(one.match, other.match), cosine_table(one.insert, other.insert)
-    shared = one.delete is one.insert
-    delete = insert if shared else cosine_table(one.delete, other.delete)
-    return fine_grained_sequence_distance(
-        match, insert, delete, gamma, (first.lengths, second.lengths)
-    )
+    tables = cosine_tables(project(first.snippets), project(second.snippets))
+    return fine_grained_sequence_distance(*tables, gamma, (first.lengths, second.lengths))
+
+
+def cosine_tables(first: Moves, second: Moves) -> Moves:
+    """(N, L, M) cosine similarity of each move; one table for both gaps if they share channels."""
+    match = cosine_table(first.match, second.match)
+    insert = cosine_table(first.insert, second.insert)
+    shared = first.delete is first.insert
+    delete = insert if shared else cosine_table(first.delete, second.delete)
+    return Moves(match, insert, delete)
 
 
 def lcs_scores(first: SnippetSequence, second: SnippetSequence, threshold: float) -> LCSScores:

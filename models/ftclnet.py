@@ -7,7 +7,7 @@ Source: FTCL (CVPR 2022), section 3; the parameter names are those of the offici
 from torch import Tensor, nn
 
 from models.acmnet import ACMNet
-from models.alignment import MoveTables
+from models.alignment import Moves
 
 
 class FTCLNet(ACMNet):
@@ -37,7 +37,7 @@ class FTCLNet(ACMNet):
         self.feature_trans = nn.Linear(feature_dim, fc_dim)
         self.delete_trans = nn.Linear(feature_dim, fc_dim // 2) if separate_gaps else None
 
-    def project(self, snippets: Tensor) -> MoveTables:
+    def project(self, snippets: Tensor) -> Moves:
         """The channels in which snippets are compared for each move of the FSD alignment.
 
         Args:
@@ -48,4 +48,4 @@ class FTCLNet(ACMNet):
         """
         match, insert = self.feature_trans(snippets).chunk(2, dim=-1)
         delete = insert if self.delete_trans is None else self.delete_trans(snippets)
-        return MoveTables(match, insert, delete)
+        return Moves(match, insert, delete)

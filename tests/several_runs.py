@@ -68,7 +68,7 @@ def main() -> None:
         def run(flags: list[str], step: int | None, fatal: bool = False) -> None:
             bad_step = step if processes.rank == processes.world_size - 1 else None
             patch.setattr("experiment.build_criterion", with_bad_step(bad_step, fatal))
-            experiment.run(parse_flags("main_thu.py", "", flags), "THUMOS", processes)
+            experiment.train_or_test(parse_flags("main_thu.py", "", flags), "THUMOS", processes)
 
         patch.setattr(experiment, "read_dataset", read_and_report)
         for flags, step in jobs[:-1]:

@@ -23,7 +23,10 @@ from eval.segments import ground_truth as instances
 from models.acmnet import ACMNet
 from models.branches import BACKGROUND, CONTEXT, INSTANCE
 from models.terms import weighted_sum
+from tests.program import run_main
 from tests.test_acmnet import PRECISIONS, GivenMask, check
+from tools.synthetic_activitynet import write_dataset
+from utils.errors import UserError
 
 CONFIG = make_config(dataset="ActivityNet13")
 
@@ -152,3 +155,18 @@ def test_average_precision_equals_the_official_one(
     np.testing.assert_allclose(result.mean_average_precision, values["out/mAP"], atol=1e-12)
     average = result.averages()[".5-.95"] / 100
     np.testing.assert_allclose(average, values["out/test_mAP"], atol=1e-12)
+
+
+def test_a_synthetic_activitynet_trains_and_is_evaluated(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotations = real_data / "activitynet" / "activitynet_v1-3.json"
+    data = tmp_path / "data"
+    write_dataset(annotations, data, {"train": 12, "test": 6}, 16, seed=0)
+    flags = ["--data_dir", data, "--epochs", "1", "--without_wandb", "--num_snippets", "20"]
+    printed = run_main([*flags, "--dataset", "ActivityNet13", "--batch_size", "4"])
+    assert "average mAP %   .5-.95: " in printed
+    assert "evaluated: 6 videos" in printed
+    assert (data / "save" / "baseline" / "acmnet" / "ActivityNet13_best.pth").exists()
+    with pytest.raises(UserError, match="exists already"):
+        write_dataset(annotations, data, {"train": 1, "test": 1}, 16, seed=0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dataset.pairs import PairBatches, negative_pairs, positive_pairs
 from models.acmnet import ACMOutput
-from models.alignment import MoveTables, longest_common_subsequence
+from models.alignment import Moves, longest_common_subsequence
 from models.candidates import (
     SnippetSequence,
     action_candidates,
@@ -319,8 +319,8 @@ def test_padding_of_sequences_changes_no_score() -> None:
         torch.cat([short.snippets, torch.rand(3, 2, 12)], dim=1), short.lengths
     )
 
-    def project(snippets: Tensor) -> MoveTables:
-        return MoveTables(*snippets.chunk(3, dim=-1))
+    def project(snippets: Tensor) -> Moves:
+        return Moves(*snippets.chunk(3, dim=-1))
 
     torch.testing.assert_close(
         fsd_scores(short, other, project, 0.1), fsd_scores(padded, other, project, 0.1)

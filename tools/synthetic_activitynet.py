@@ -13,6 +13,8 @@ Letters: T snippets of a video, D channels.
 
 import argparse
 import json
+import os
+import shutil
 import sys
 import zlib
 from functools import partial
@@ -89,17 +91,23 @@ def write_dataset(
                 f"the subset {SUBSETS[split]}; ask for fewer"
             )
         chosen[split] = found[:number]
-    with progress_bar(sum(videos.values()), "video", "writing features") as bar:
-        for split, of_split in chosen.items():
-            for video in of_split:
-                save = partial(np.save, arr=render(video, channels, seed))
-                write_atomically(output / split / f"{video.name}.npy", save)
-                bar.update()
-            write_text(output / f"split_{split}.txt", "".join(f"{v.name}\n" for v in of_split))
     content: dict[str, Any] = json.loads(annotations.read_text(encoding="utf-8"))
     names = {video.name for of_split in chosen.values() for video in of_split}
     content["database"] = {n: v for n, v in content["database"].items() if n in names}
-    write_json(output / "gt.json", content)
+    unfinished = output.with_name(f"{output.name}.{os.getpid()}.unfinished")
+    try:
+        write_json(unfinished / "gt.json", content)
+        with progress_bar(sum(videos.values()), "video", "writing features") as bar:
+            for split, of_split in chosen.items():
+                for video in of_split:
+                    save = partial(np.save, arr=render(video, channels, seed))
+                    write_atomically(unfinished / split / f"{video.name}.npy", save)
+                    bar.update()
+                listed = "".join(f"{video.name}\n" for video in of_split)
+                write_text(unfinished / f"split_{split}.txt", listed)
+        unfinished.rename(output)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @command("tools/synthetic_activitynet.py")
