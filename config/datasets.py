@@ -117,8 +117,8 @@ THUMOS14 = DatasetSpec(
 def _activitynet(version: str, data_dir: str) -> DatasetSpec:
     """ActivityNet-1.2 or 1.3, with the settings of ACM-Net; those of FTCL were never published.
 
-    Our choice for the contrastive losses (docs/ACTIVITYNET.md has the reasoning): a snippet of the 75
-    stands for 1.6 s of a video of average length, and an instance covers about 30 of them.
+    Our choice for the contrastive losses (docs/ACTIVITYNET.md has the reasoning): a snippet of the
+    75 stands for 1.6 s of a video of average length, and an instance covers about 30 of them.
     """
     names = Path(__file__).with_name(f"activitynet{version}_classes.txt")
     return DatasetSpec(

@@ -258,7 +258,7 @@ def test_training_goes_on_from_a_checkpoint(run: Run, tmp_path: Path) -> None:
         (["--checkpoint", "none.pth", "--test"], "checkpoint none.pth does not exist"),
         (["--lcs_len", "-1"], "--lcs_len -1: must be >= 1"),
         (["--save_dir", "/dev/null/x", "--epochs", "1", "--without_wandb"], "cannot write"),
-        (["--lr", "1e30", "--epochs", "9", "--batch_size", "1"], "not finite"),
+        (["--lr", "1e30", "--epochs", "9", "--batch_size", "1"], "non-finite loss"),
     ],
 )
 def test_mistakes_are_one_message_and_exit_status_2(
