@@ -18,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.evaluation_map import compare_map
+from benchmarks.evaluation_map import compare_map, tables
 from benchmarks.random_scores import (
     CLASSES,
     SETTINGS,
@@ -26,6 +26,7 @@ from benchmarks.random_scores import (
     random_scores,
     thumos14_evaluator,
 )
+from config.datasets import THUMOS14
 from eval.localization import localize, propose
 from eval.scores import VideoScores
 from tests import reference_localization as reference
@@ -108,7 +109,7 @@ def main() -> None:
     layout = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser(description=__doc__, formatter_class=layout).parse_args()
     compare_localization()
-    compare_map()
+    compare_map(*tables(), THUMOS14.tiou)
     measure_evaluation()
 
 
