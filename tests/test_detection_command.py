@@ -269,7 +269,7 @@ def test_command_chooses_the_subset(run: Run) -> None:
     assert "has no video; give --subset, one of test (3 videos), training (1 videos)" in error
     assert "0.00" in run("--subset", "test", results={})
     Path("list.txt").write_text("v2\n", encoding="utf-8")
-    assert "nothing to score" in run("--videos", "list.txt", exits=2)
+    assert "nothing to evaluate" in run("--videos", "list.txt", exits=2)
 
 
 def test_a_class_without_a_chosen_instance_is_null_in_json(run: Run) -> None:
@@ -302,3 +302,20 @@ def test_command_as_a_user_starts_it(real_data: Path, tmp_path: Path) -> None:
     assert done.stderr == (
         "eval.detection: error: prediction file no.json does not exist; check the path\n"
     )
+
+
+@pytest.mark.parametrize("name", ["ActivityNet13", "ActivityNet1.3", "ActivityNet12"])
+def test_a_data_set_sets_the_defaults(name: str, run: Run) -> None:
+    output = run("--dataset", name, "--json", "o.json")
+    assert "average mAP %   .5-.95: 25.00\n" in output
+    report = json.loads(Path("o.json").read_text(encoding="utf-8"))
+    assert report["tiou"] == [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+    assert next(iter(report["errors"]["missed_by_length"])) == "up to 30 s"
+    assert next(iter(report["errors"]["missed_by_number"])) == "up to 1"
+    given = ["--tiou", "0.5", "--length_edges", "7", "--number_edges", "2"]
+    run("--dataset", name, "--json", "o.json", *given)
+    report = json.loads(Path("o.json").read_text(encoding="utf-8"))
+    assert report["tiou"] == [0.5]
+    assert list(report["errors"]["missed_by_length"]) == ["up to 7 s", "over 7 s"]
+    assert list(report["errors"]["missed_by_number"]) == ["up to 2", "over 2"]
+    assert "--dataset: unknown data set 'UCF'; known are THUMOS" in run("--dataset", "UCF", exits=2)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from config.datasets import THUMOS14
+from config.datasets import DATASETS, THUMOS14, find_dataset
 from dataset.annotations import read_database
 from dataset.labels import make_label_reader
 from dataset.splits import read_blocked
@@ -29,18 +29,17 @@ from utils.files import write_json, write_text
 @command("eval.detection")
 def main() -> None:
     """Reads the two files, prints the tables, and writes JSON and CSV on request."""
-    options = _parser().parse_args()
-    tiou = parse_tiou(options.tiou)
+    options = parse_options()
     chosen = read_and_select(options)
     for note in chosen.notes:
         print(note)
     if not len(chosen.truth):
         raise UserError(
-            f"nothing to score: no instance of the chosen classes is annotated in the "
+            f"nothing to evaluate: no instance of the chosen classes is annotated in the "
             f"{len(chosen.truth.videos)} chosen videos of subset {chosen.subset!r} of "
             f"{options.ground_truth}; choose another --subset, --videos or --classes"
         )
-    result = detection_map(chosen.truth, chosen.predictions, tiou, ap=options.ap)
+    result = detection_map(chosen.truth, chosen.predictions, options.tiou, ap=options.ap)
     analysis = analyze_errors(
         chosen.truth,
         chosen.predictions,
@@ -59,6 +58,25 @@ def main() -> None:
     if options.csv:
         write_text(options.csv, class_csv(values))
         print(f"written: {options.csv}")
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options; those not given that depend on the data set take the values of its spec.
+
+    Args:
+        arguments: Instead of `sys.argv[1:]`.
+
+    Raises:
+        UserError: If the data set is unknown or a tIoU threshold is none.
+    """
+    options = _parser().parse_args(arguments)
+    spec = find_dataset(options.dataset)
+    options.tiou = parse_tiou(options.tiou) if options.tiou else spec.tiou
+    if options.ignore_labels is None:
+        options.ignore_labels = spec.ignored_labels
+    options.length_edges = options.length_edges or spec.length_edges
+    options.number_edges = options.number_edges or spec.number_edges
+    return options
 
 
 def read_and_select(options: argparse.Namespace) -> Selection:
@@ -159,6 +177,13 @@ def _parser() -> argparse.ArgumentParser:
         "--predictions", type=Path, required=True, help="prediction file in ActivityNet format"
     )
     parser.add_argument(
+        "--dataset",
+        default=THUMOS14.name,
+        metavar="NAME",
+        help="data set that sets the defaults of --tiou, --ignore_labels, --length_edges and "
+        f"--number_edges: {', '.join(DATASETS)}; default {THUMOS14.name}",
+    )
+    parser.add_argument(
         "--subset", help="subset of the annotations; default: the one with most predicted videos"
     )
     parser.add_argument(
@@ -182,9 +207,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tiou",
         nargs="+",
-        default=[f"{value:g}" for value in THUMOS14.tiou],
         metavar="T",
-        help="temporal IoU thresholds, or start:stop:step; default 0.1:0.9:0.1",
+        help="temporal IoU thresholds, or start:stop:step; default 0.1:0.9:0.1 (ActivityNet: "
+        "0.5:0.95:0.05)",
     )
     parser.add_argument(
         "--ap",
@@ -221,11 +246,10 @@ def _add_file_flags(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--ignore_labels",
         nargs="*",
-        default=list(THUMOS14.ignored_labels),
         metavar="LABEL",
-        help="labels whose annotations are left out; default: "
-        f"{' '.join(THUMOS14.ignored_labels)} (intervals of THUMOS14 that are no class); none "
-        "after the flag: no label",
+        help="labels whose annotations are left out; default "
+        f"{' '.join(THUMOS14.ignored_labels)} (intervals of THUMOS14 that are no class; "
+        "ActivityNet: none); none after the flag: no label",
     )
     files.add_argument(
         "--strict",
@@ -249,17 +273,15 @@ def _add_error_flags(parser: argparse.ArgumentParser) -> None:
         "--length_edges",
         type=float,
         nargs="+",
-        default=THUMOS14.length_edges,
         metavar="S",
-        help="limits of the ranges of instance lengths, in seconds; default 3 6 12 18, which DETAD "
-        "uses for THUMOS14 (ActivityNet: 30 60 120 180)",
+        help="limits of the ranges of instance lengths, in seconds; default 3 6 12 18 "
+        "(ActivityNet: 30 60 120 180), which DETAD uses",
     )
     errors.add_argument(
         "--number_edges",
         type=float,
         nargs="+",
-        default=THUMOS14.number_edges,
         metavar="N",
         help="limits of the ranges of the number of instances of the class in the video; default "
-        "1 40 80, which DETAD uses for THUMOS14 (ActivityNet: 1 4 8)",
+        "1 40 80 (ActivityNet: 1 4 8), which DETAD uses",
     )

@@ -43,6 +43,7 @@ TRAINING = [
 
 EVALUATION = [
     Evaluated("`--ap coco`", "--ap coco"),
+    Evaluated("`--dataset UCF101`", "--dataset UCF101"),
     Evaluated("`--error_tiou high`", "--error_tiou high"),
     Evaluated("`--tiou high`", "--tiou high"),
     Evaluated("`--tiou 0.9:0.1:0.1`, a descending range", "--tiou 0.9:0.1:0.1"),
