@@ -8,9 +8,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # run by its path: import from the root of the repository, as with -m
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -18,11 +16,15 @@ if not __package__:  # run by its path: import from the root of the repository, 
 from config.datasets import DATASETS
 from utils.errors import UserError, command
 from utils.files import read_json
+from utils.interrupts import interrupts_exit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AVERAGE = "average "
 
 
-def summary(runs: Mapping[str, Path]) -> pd.DataFrame:
+def summary(runs: Mapping[str, Path]) -> "pd.DataFrame":
     """One row per run: mAP in percent after the last epoch, and the best average with its epoch.
 
     Args:
@@ -36,6 +38,8 @@ def summary(runs: Mapping[str, Path]) -> pd.DataFrame:
     Raises:
         UserError: If a run has no metrics of an evaluated epoch.
     """
+    import pandas as pd  # not above: it takes a second, and flags are checked without it
+
     rows = {}
     for name, folder in runs.items():
         lines = _evaluated_epochs(folder)
@@ -53,12 +57,12 @@ def summary(runs: Mapping[str, Path]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def spread(table: pd.DataFrame) -> pd.DataFrame:
+def spread(table: "pd.DataFrame") -> "pd.DataFrame":
     """Mean, sample standard deviation and median over the rows of `summary`."""
     return table.agg(["mean", "std", "median"])
 
 
-def as_text(table: pd.DataFrame) -> str:
+def as_text(table: "pd.DataFrame") -> str:
     """The table as plain text: mAP under its tIoU, averages under their range."""
     whole = dict.fromkeys(("best epoch", "epochs"), "{:.0f}".format)
     short = table.rename(columns=lambda name: name.removeprefix("mAP@").replace(AVERAGE, "avg "))
@@ -114,6 +118,9 @@ def main() -> None:
     for text in given.runs:
         name, equals, folder = text.partition("=")
         runs[name if equals else Path(text).name] = Path(folder if equals else text)
+    with interrupts_exit("record.summary"):
+        import pandas  # noqa: F401, for `summary`: Ctrl-C during its import would print a traceback
+
     table = summary(runs)
     print(as_text(table))
     if given.spread:

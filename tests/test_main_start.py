@@ -1,4 +1,4 @@
-"""The program starts fast, and Ctrl-C while it loads its libraries gives no traceback."""
+"""Commands start fast, and Ctrl-C while they load their libraries gives no traceback."""
 
 import os
 import random
@@ -36,37 +36,69 @@ sys.meta_path.insert(0, Interrupter())
 """
 
 
+@pytest.mark.parametrize("program", ["main_thu.py", "main_act.py"])
 @pytest.mark.parametrize(
     ("flag", "status"), [("--help", 0), ("--epoch", 2), ("--lr=0", 2), ("--dataset=UCF", 2)]
 )
-def test_help_and_mistyped_flags_load_no_slow_library(flag: str, status: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", REPORT_IMPORTS, "main_thu.py", flag],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def test_help_and_mistyped_flags_load_no_slow_library(program: str, flag: str, status: int) -> None:
+    done, imported = run_and_list_imports(program, flag)
     assert done.returncode == status, done.stderr
-    assert "usage:" in done.stdout or "main_thu.py: error: " in done.stderr
-    imported = done.stdout.rpartition("imported:")[2].split()
-    assert "argparse" in imported
-    assert not set(SLOW_LIBRARIES) & set(imported)
+    assert "usage:" in done.stdout or f"{program}: error: " in done.stderr
+    assert not set(SLOW_LIBRARIES) & imported
 
 
-@pytest.mark.parametrize("module", ["torch", "torch.nn", "numpy", "pandas", "tqdm"])
-def test_ctrl_c_during_an_import_gives_no_traceback(tmp_path: Path, module: str) -> None:
-    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_IMPORT)
+@pytest.mark.parametrize(
+    "path",
+    ["record/summary.py", "eval/summary.py", "eval/detection", "dataset/features"],
+)
+def test_help_of_the_other_commands_loads_no_slow_library(path: str) -> None:
+    done, imported = run_and_list_imports(path, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+    assert not set(SLOW_LIBRARIES) & imported
+
+
+def run_and_list_imports(*words: str) -> tuple["subprocess.CompletedProcess[str]", set[str]]:
+    """Runs a command in a process of its own; also returns the names of the loaded modules."""
     done = subprocess.run(
-        [sys.executable, "main_thu.py", "--data_dir", str(tmp_path)],
+        [sys.executable, "-c", REPORT_IMPORTS, *words],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPT_IMPORT_OF": module},
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 130, done.stderr
-    assert done.stderr == "\nmain_thu.py: interrupted\n"
+    imported = set(done.stdout.rpartition("imported:")[2].split())
+    assert "argparse" in imported
+    return done, imported
+
+
+@pytest.mark.parametrize(
+    ("words", "program", "modules"),
+    [
+        ("main_thu.py", "main_thu.py", ["torch", "torch.nn", "numpy", "tqdm"]),
+        ("main_act.py", "main_act.py", ["torch", "numpy"]),
+        ("-m dataset.features", "dataset.features", ["numpy", "tqdm"]),
+        ("-m dataset.synthetic", "python -m dataset.synthetic", ["numpy"]),
+        ("-m eval.detection", "eval.detection", ["numpy"]),
+        ("-m record.summary run", "record.summary", ["pandas", "numpy"]),
+        ("-m eval.summary run", "record.summary", ["pandas"]),
+    ],
+)
+def test_ctrl_c_during_an_import_gives_no_traceback(
+    tmp_path: Path, words: str, program: str, modules: list[str]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_IMPORT)
+    for module in modules:
+        done = subprocess.run(
+            [sys.executable, *words.split()],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPT_IMPORT_OF": module},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 130, (module, done.stderr)
+        assert done.stderr == f"\n{program}: interrupted\n"
 
 
 @pytest.mark.slow

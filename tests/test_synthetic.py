@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from config.datasets import DATASETS
 from dataset.layouts import read_dataset
-from dataset.synthetic import command, write_dataset, writer
+from dataset.synthetic import command, writer
 from dataset.synthetic.recipe import Recipe
 from dataset.synthetic.timeline import (
     FRAMES_PER_SECOND,
@@ -25,7 +25,7 @@ from dataset.synthetic.timeline import (
     draw_timeline,
 )
 from dataset.synthetic.world import BLOCK, STAGES, Floats, World, generator, make_world
-from dataset.synthetic.writer import draw_video
+from dataset.synthetic.writer import draw_video, write_dataset
 from dataset.timing import SnippetTiming
 from utils.errors import UserError
 
