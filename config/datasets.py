@@ -1,17 +1,17 @@
-"""The data sets: everything that is a fact about one of them."""
+"""All facts specific to one data set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.localization import LocalizationSettings
+from config.localization import LocalizationSettings, localization_settings
 from utils.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """One data set; the only place to edit for a further one (docs/EXTENDING.md).
+    """One data set; the only place to edit to add another one (docs/EXTENDING.md).
 
     Attributes:
         name: Value of `--dataset` and prefix of the checkpoint files.
@@ -47,8 +47,7 @@ class DatasetSpec:
     @property
     def localization(self) -> LocalizationSettings:
         """The default localization settings."""
-        names = [setting.name for setting in fields(LocalizationSettings)]
-        return LocalizationSettings(**{n: self.defaults[n] for n in names if n in self.defaults})
+        return localization_settings(self.defaults)
 
 
 THUMOS14 = DatasetSpec(

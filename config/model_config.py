@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config.datasets import DATASETS, DatasetSpec, find_dataset
-from config.localization import LocalizationSettings, snippets
+from config.localization import LocalizationSettings, localization_settings, snippets
 from config.setting import BY_DATASET, BY_STAGE, check_settings, flag_of, group
 from utils.errors import UserError
 
@@ -30,7 +30,7 @@ STAGES: dict[bool, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config(LocalizationSettings):
-    """All settings, checked when made: a wrong value raises a `UserError` that names the flag."""
+    """All settings, validated on construction: a wrong value raises a `UserError` naming the flag."""
 
     # fmt: off
     dataset: str = experiment("THUMOS", "data set; sets the defaults below", in_checkpoint=True, choices=tuple(DATASETS))
@@ -38,7 +38,7 @@ class Config(LocalizationSettings):
     model_name: str = experiment("acmnet", "name of the run: directory below the group and name in wandb", plain=True)
     seed: int = experiment(0, "seed of every random generator", at_least=0, below=2**63)
     seeds: tuple[int, ...] = experiment((), "train once for each of these seeds, in subdirectories seed-N, and compare the results", at_least=0, below=2**63)
-    checkpoint: str = experiment("", "file with the weights to start from or, with --test, to evaluate: ours or an official one; {seed} in it is replaced by the seed", metavar="FILE")
+    checkpoint: str = experiment("", "file with the weights to start from or, with --test, to evaluate: of this implementation or an official one; {seed} in it is replaced by the seed", metavar="FILE")
     test: bool = experiment(False, "evaluate --checkpoint and write its predictions; no training")
     report: bool = experiment(False, "with --test: also write a page with tables and timelines of videos", free_on_resume=True)
     ftcl: bool = experiment(False, "train FTCL-Net (second stage) instead of ACM-Net")
@@ -66,9 +66,9 @@ class Config(LocalizationSettings):
 
     dropout: float = network(0.7, "probability of dropping a snippet, and a channel, before the classifier", at_least=0, below=1)
     input_dropout: float = network(BY_DATASET, "probability of dropping a channel before the embedding and before the attention; 0 leaves these dropouts out", at_least=0, below=1)
-    ins_topk_seg: int = network(BY_DATASET, "instance branch: a video score is the mean of the T // this best snippets", at_least=1)
-    con_topk_seg: int = network(BY_DATASET, "context branch: likewise", at_least=1)
-    bak_topk_seg: int = network(BY_DATASET, "background branch: likewise", at_least=1)
+    ins_topk_seg: int = network(BY_DATASET, "instance branch: a video score is the mean of the T // N highest-scoring snippets", at_least=1)
+    con_topk_seg: int = network(BY_DATASET, "same for the context branch", at_least=1)
+    bak_topk_seg: int = network(BY_DATASET, "same for the background branch", at_least=1)
 
     batch_size: int = training(BY_DATASET, "videos (with --ftcl: pairs) per step, over all processes", at_least=1)
     epochs: int = training(BY_STAGE, "last epoch", free_on_resume=True, at_least=1)
@@ -98,7 +98,7 @@ class Config(LocalizationSettings):
     background_candidates: str = contrastive("auto", "FSD background: release (the ranks that follow the action candidates), attention (highest background attention), low (lowest instance attention); auto is release, with --objective paper low", choices=("auto", "release", "attention", "low"))
     distinct_candidates: bool = contrastive(False, "a snippet is a candidate only once, however often it was sampled")
     ranking_eta: float = contrastive(0.2, "temperature of the ranking loss of --objective paper", above=0)
-    pairs_per_epoch: int = contrastive(BY_DATASET, "pairs drawn anew in every epoch, half of them positive; 0 takes all positive pairs and as many negative ones", at_least=0)
+    pairs_per_epoch: int = contrastive(BY_DATASET, "number of pairs sampled per epoch (half positive); 0 uses all positive pairs and as many negative ones", at_least=0)
     resample_pairs: bool = contrastive(False, "draw negative pairs and snippets anew in every epoch instead of once")
 
     tiou: tuple[float, ...] = evaluation(BY_DATASET, "tIoU thresholds of the mAP", above=0, at_most=1)
@@ -145,8 +145,7 @@ class Config(LocalizationSettings):
     @property
     def localization(self) -> LocalizationSettings:
         """The settings that turn scores into segments, without the others."""
-        names = [setting.name for setting in fields(LocalizationSettings)]
-        return LocalizationSettings(**{name: getattr(self, name) for name in names})
+        return localization_settings(vars(self))
 
     @property
     def background(self) -> str:

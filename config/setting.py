@@ -41,8 +41,9 @@ def group(title: str, *, in_checkpoint: bool = False) -> Callable[..., Any]:
         """Declares one setting.
 
         Args:
-            default: Its default; `BY_DATASET` or `BY_STAGE` if that depends.
-            comment: What it is, with its unit.
+            default: Its default; `BY_DATASET` or `BY_STAGE` if it depends on the data set or the
+                stage.
+            comment: Description, with the unit.
             flag: Name on the command line and in files, where it is not the name of the field.
             in_checkpoint: Whether testing a checkpoint takes the value that it was trained with.
             free_on_resume: Whether a run may be resumed with another value.

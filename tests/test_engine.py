@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from build import build_batches, build_criterion, build_optimizer, loss_weights, try_step
-from config.class_names import THUMOS14
+from config.datasets import THUMOS14
 from config.model_config import make_config
 from dataset.batches import Batch, VideoBatches
 from dataset.layouts import Split, read_dataset
@@ -39,7 +39,7 @@ def splits(folder: Path) -> dict[str, Split]:
 
 def read_splits(folder: Path, device: Device) -> dict[str, Split]:
     data = read_dataset(
-        folder, THUMOS14, timing=SnippetTiming(16, 25), row_type=device.storage_dtype
+        folder, THUMOS14.classes, timing=SnippetTiming(16, 25), row_type=device.storage_dtype
     )
     return data.splits
 

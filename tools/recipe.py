@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.runs import MAIN_METRIC, call, read_metrics, train
+from tools.runs import MAIN_AVERAGE, MAIN_METRIC, call, read_metrics, train
 from utils.errors import command
 
 PAPER_EPOCHS = {"acmnet": 500, "ftcl": 25}
@@ -40,7 +40,7 @@ def timed_training(run_dir: Path, epochs: int, *flags: object) -> float:
         f"{run_dir.name}: {seconds:.1f} s for {epochs} epochs; medians per epoch: "
         f"training {statistics.median(training):.3f} s, "
         f"evaluation {statistics.median(evaluation):.3f} s; "
-        f"average mAP .1-.7 of the last epoch {lines[-1][MAIN_METRIC]:.2f}, "
+        f"average mAP {MAIN_AVERAGE} of the last epoch {lines[-1][MAIN_METRIC]:.2f}, "
         f"of the best {max(line[MAIN_METRIC] for line in lines):.2f}"
     )
     paper = PAPER_EPOCHS[run_dir.name]

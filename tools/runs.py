@@ -7,8 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from config.datasets import THUMOS14
+from eval.detection.average_precision import average_name
+
 ROOT = Path(__file__).resolve().parents[1]
-MAIN_METRIC = "average .1-.7"  # of THUMOS14: mAP averaged over tIoU 0.1 to 0.7, in percent
+MAIN_AVERAGE = average_name(*THUMOS14.main_average)  # of main_thu.py, such as .1-.7
+MAIN_METRIC = f"average {MAIN_AVERAGE}"  # its name in metrics.jsonl: mAP in percent
 
 
 def call(*arguments: object) -> float:
