@@ -6,7 +6,7 @@
     python main_act.py --test \\
         --checkpoint data/ActivityNet13/save/ftcl/ftcl/ActivityNet13_best.pth
 
-main_thu.py with another default data set, and nothing else.
+Identical to main_thu.py except for the default data set.
 """
 
 from config.command_line import parse_flags

@@ -1,4 +1,6 @@
-"""How cost grows with snippets, videos, classes, candidates and processes, beside a floor for each.
+"""How cost grows with snippets, videos, classes, candidates and processes.
+
+Each cost is compared with a lower bound, the floor.
 
     python benchmarks/growth.py [--device cpu|cuda] [--precisions fp32 bf16] [--document FILE.md]
 

@@ -18,7 +18,7 @@ class Point:
         what: What is timed.
         size: Value of the varied quantity.
         ms: Measured time in milliseconds.
-        floor: Least time in milliseconds that the hardware allows, an estimate.
+        floor: Lower bound of the time that the hardware allows, in milliseconds, an estimate.
         peak: Peak memory in bytes, where it was measured.
     """
 

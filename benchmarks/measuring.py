@@ -52,7 +52,7 @@ def median_ms(device: Device, run: Callable[[], object], least: float = 0.5) -> 
     Args:
         device: Device of the work.
         run: The call.
-        least: Shortest total time of the timed calls, in seconds; they are three at least.
+        least: Shortest total time of the timed calls, in seconds; at least three calls are timed.
     """
     clock = Clock(device)
     run()

@@ -37,7 +37,7 @@ class PairSampler:
         """(N, 2) int64, distinct pairs i < j in random order; N = min(count, num_positive)."""
         number = _distinct(self.num_positive, count, generator)
         group, number = _locate(number, self.positive_ends)
-        # Pair k of a group is (i, j) with j the largest integer of j (j - 1) / 2 <= k.
+        # Pair k of a group is (i, j) where j is the largest integer with j (j - 1) / 2 <= k.
         j = ((1 + (1 + 8 * number.double()).sqrt()) / 2).long()
         j -= (j * (j - 1) // 2 > number).long()  # where the square root was rounded up
         j += (j * (j + 1) // 2 <= number).long()  # or down

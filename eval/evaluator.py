@@ -67,7 +67,7 @@ class Evaluation:
     def text(self) -> str:
         """The result for the terminal: mAP first, then what was evaluated."""
         if not self.detection.instances.sum():
-            return "the test videos have no annotated instance: nothing to score"
+            return "the test videos have no annotated instance: nothing to evaluate"
         return (
             f"{map_table(self.detection)}\n"
             f"video-level classification mAP %   {self.classification * 100:.2f}\n"
@@ -86,7 +86,7 @@ class Evaluation:
 
 
 class Evaluator:
-    """Evaluates scores on one split; made once and called after every epoch.
+    """Evaluates scores on one split; created once and called after every epoch.
 
     Args:
         database: All annotated videos by name.

@@ -27,8 +27,8 @@ def localize(
         settings: Localization settings.
 
     Returns:
-        The kept proposals by video (in the given order), class index and falling score. Videos
-        without a detection stay in the list of names.
+        The kept proposals by video (in the given order), class index and descending score.
+        Videos without a detection stay in the list of names.
 
     Raises:
         ValueError: If shapes disagree or a score is not finite, naming the video.
@@ -40,12 +40,12 @@ def localize(
 def propose(
     videos: Sequence[VideoScores], classes: Sequence[str], settings: LocalizationSettings
 ) -> Segments:
-    """Proposes the runs of steps at or above each threshold, with their outer-inner contrast.
+    """Proposes intervals at or above each threshold, with their outer-inner contrast.
 
     A video is searched for every class whose score exceeds `class_threshold`, or for its best class
     if there is none. Each threshold on the class activation sequence (CAS) gives the runs of the
-    CAS at or above it; each threshold on the attention gives runs of the attention. A run of a
-    single step is no proposal. A run is scored on a weighted sum of CAS and attention, in which the
+    CAS at or above it; each threshold on the attention gives runs of the attention. Runs of a
+    single step are discarded. A run is scored on a weighted sum of CAS and attention, in which the
     sequence that gave the run is 0 below the threshold; the video score of the class may be added
     for a run of the attention. Source: the official implementations (THUMOS14: CAS alone).
 

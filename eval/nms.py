@@ -20,7 +20,8 @@ def non_maximum_suppression(proposals: Segments, tiou: float, offset: float = 1.
             second. 0 is the clean measure.
 
     Returns:
-        The kept proposals by video, class and falling score; of equal scores the earlier row first.
+        The kept proposals by video, class and descending score; of equal scores the earlier row
+        first.
     """
     ranked = proposals.take(np.lexsort((-proposals.score, _group(proposals))))
     better, worse = _overlapping_pairs(ranked, tiou, offset)

@@ -1,4 +1,4 @@
-"""ACM-Net: every snippet is attended as instance, context or background of an action.
+"""ACM-Net: attention assigns every snippet to an action instance, its context, or the background.
 
 Letters: B videos, T snippets, D feature channels, C action classes, K top-k snippets.
 Source: ACM-Net (arXiv 2104.02967), sections 3.2 and 3.3; the parameter names are those of the
@@ -17,7 +17,7 @@ from models.temporal_conv import TemporalConv
 
 
 class BatchScores(NamedTuple):
-    """What localization needs of a batch of videos.
+    """Scores of a batch of videos used for localization.
 
     Attributes:
         cas: (B, T, C + 1) class activation sequence, softmax over the classes, background last.
@@ -83,8 +83,8 @@ class ACMNet(nn.Module):
         input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        # In front of the convolution the dropout gives it the name feature_embedding.1, by which
-        # the official checkpoints of ActivityNet know it.
+        # With dropout first, the convolution is named feature_embedding.1, as in the official
+        # ActivityNet checkpoints.
         self.feature_embedding = nn.Sequential(
             *([Dropout(input_dropout)] if input_dropout else []),
             TemporalConv(feature_dim, feature_dim, kernel_size=3),

@@ -1,6 +1,7 @@
 """FSD and LCS: two differentiable alignments of a whole batch of pairs of snippet sequences.
 
-Both are the same recurrence (`models.recurrence`) with different values of its three moves.
+Both are the same recurrence (`models.recurrence`) with different values of its three moves. Their
+paths, `fsd_path` and `lcs_path`, are used by tests and notebooks, not by the training.
 
 Letters: B pairs, L and M snippets of the two sequences, D channels.
 """
@@ -13,7 +14,7 @@ from torch import Tensor
 from models import recurrence
 from models.recurrence import Lengths
 
-ZERO_NORM = 1e-8  # a shorter vector has no direction
+ZERO_NORM = 1e-8  # vectors with a smaller norm are treated as zero
 
 
 class Moves(NamedTuple):
@@ -37,7 +38,9 @@ def fine_grained_sequence_distance(
     gamma: float = 0.1,
     lengths: Lengths | None = None,
 ) -> Tensor:
-    """Soft maximum over all alignments of each pair: the larger the score, the more alike.
+    """Soft maximum of the alignment score over all alignments of each pair.
+
+    A larger score means more similar sequences.
 
         S[i,j] = match[i,j] + smax(S[i-1,j-1],
                                    gap_insert[i,j] + S[i-1,j],
@@ -50,7 +53,8 @@ def fine_grained_sequence_distance(
         match: (B, L, M) similarity of snippet i of one sequence and j of the other; L, M >= 1.
         gap_insert: (B, L, M) value of the step from the row above.
         gap_delete: (B, L, M) value of the step from the column before; the official implementation
-            uses one table for both gaps, and passing the same object twice saves the second sum.
+            uses one table for both gaps, and passing the same tensor twice avoids computing it
+            twice.
         gamma: Temperature of the smooth maximum, >= 0.
         lengths: Two (B,) integer tensors on the device of the tables: the rows (0 to L) and
             columns (0 to M) that each padded pair really has. Cells outside have no influence and

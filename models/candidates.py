@@ -57,8 +57,8 @@ def background_candidates(
         length: L.
         kind: "release": the L snippets that follow the L of highest instance attention, as in the
             official implementation, where they are mostly action; "attention": those of highest
-            background attention; "low": those of lowest instance attention, the low activation of
-            which the paper speaks.
+            background attention; "low": those of lowest instance attention, the low-activation
+            snippets described in the paper.
         usable: (B, T) bool, the snippets that may be chosen; by default all.
     """
     if kind == "release":
@@ -70,7 +70,8 @@ def background_candidates(
 def gather_snippets(embedding: Tensor, *candidates: Candidates) -> list[SnippetSequence]:
     """The embeddings (B, T, D) of several sets of candidates, gathered at once.
 
-    One gathering has one backward pass, which writes a gradient as large as the whole embedding.
+    A single gather needs a single backward pass, and each one writes a gradient as large as the
+    embedding.
     """
     if not candidates:
         return []
@@ -98,7 +99,8 @@ def first_occurrences(rows: Tensor) -> Tensor:
 
 
 def _ranked(score: Tensor, skip: int, length: int, usable: Tensor | None) -> Candidates:
-    """The snippets of ranks skip + 1 to skip + length by falling score, put in temporal order.
+    """The snippets of ranks skip + 1 to skip + length in descending order of score, put in temporal
+    order.
 
     A video with fewer usable snippets skips as few as needed to give `length`, or all it has.
     """

@@ -142,12 +142,12 @@ class ContrastiveLosses:
         first_action, second_action = halves(action)
         first_background, second_background = halves(background)
         if self.objective == "paper":
-            alike = self._fsd_scores(first_action, second_action)
-            unlike = (
+            action_scores = self._fsd_scores(first_action, second_action)
+            background_scores = (
                 self._fsd_scores(first_action, second_background),
                 self._fsd_scores(first_background, second_action),
             )
-            return ranking_loss(alike, unlike, positive, self.eta, counts)
+            return ranking_loss(action_scores, background_scores, positive, self.eta, counts)
         partner = SnippetSequence(
             second_action.snippets.where(positive[:, None, None], second_background.snippets),
             second_action.lengths.where(positive, second_background.lengths),
@@ -184,7 +184,7 @@ def fsd_scores(
     project: Callable[[Tensor], Moves],
     gamma: float,
 ) -> Tensor:
-    """(N,) fine-grained sequence distance of N pairs of sequences: larger means more alike."""
+    """(N,) fine-grained sequence distance of N pairs of sequences: larger means more similar."""
     tables = cosine_tables(project(first.snippets), project(second.snippets))
     return fine_grained_sequence_distance(*tables, gamma, (first.lengths, second.lengths))
 
@@ -213,7 +213,9 @@ def lcs_scores(first: SnippetSequence, second: SnippetSequence, threshold: float
 
 
 def difference_of_means(scores: Tensor, positive: Tensor, counts: PairCounts) -> Tensor:
-    """Mean score of the negative pairs minus that of the positive ones, as officially implemented.
+    """Mean score of the negative pairs minus that of the positive ones.
+
+    Source: the official implementation.
 
     Args:
         scores: (N,).
@@ -229,21 +231,30 @@ def difference_of_means(scores: Tensor, positive: Tensor, counts: PairCounts) ->
 
 
 def ranking_loss(
-    alike: Tensor, unlike: tuple[Tensor, ...], positive: Tensor, eta: float, counts: PairCounts
+    action_scores: Tensor,
+    background_scores: tuple[Tensor, ...],
+    positive: Tensor,
+    eta: float,
+    counts: PairCounts,
 ) -> Tensor:
-    """FSD loss of the paper: in pairs of one class, action is more like action than background.
+    """FSD loss of the paper.
+
+    In pairs that share a class, action snippets align better with action than with background.
 
     Args:
-        alike: (N,) scores of action against action.
-        unlike: Scores (N,) of action against background.
+        action_scores: (N,) scores of action against action.
+        background_scores: Scores (N,) of action against background.
         positive: (N,) bool, the pairs of one class; the others take no part.
         eta: Temperature of l(x) = log(1 + exp(x / eta)).
         counts: Normalizers.
 
     Returns:
-        Scalar, the mean over the positive pairs of the sum over `unlike`; 0 without one.
+        Scalar, the mean over the positive pairs of the sum over `background_scores`; 0 without
+            one.
     """
-    losses = torch.stack([F.softplus((other - alike) / eta) for other in unlike]).sum(dim=0)
+    losses = torch.stack(
+        [F.softplus((other - action_scores) / eta) for other in background_scores]
+    ).sum(dim=0)
     return torch.where(positive, losses, 0).sum() / counts.positive
 
 

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-LEVELS = 2**16  # of the random number drawn for an element
+LEVELS = 2**16  # number of distinct 16-bit random values
 
 
 class Dropout(nn.Dropout):
     """`nn.Dropout`, on the CPU with a mask drawn from 16 random bits per element.
 
-    The library draws one element after the other, which would take longer than a product in
-    bfloat16. The probability of dropping agrees with that of the library to 1 / 65,536, and the
+    PyTorch draws the mask element by element, which takes longer than a bfloat16 matrix product.
+    The probability of dropping agrees with that of the library to 1 / 65,536, and the
     kept elements are scaled by the probability with which they are really kept.
     """
 

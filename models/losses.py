@@ -21,7 +21,7 @@ def acm_losses(
         labels: (B, C) float, 1 where the class occurs in the video.
         num_videos: Normalizer: videos of the whole batch, of which these B may be a shard. The
             losses of the shards add up to those of the batch.
-        feat_margin: Wanted distance between the feature norms of two branches.
+        feat_margin: Target margin between the feature norms of two branches.
 
     Returns:
         Scalars `instance`, `context`, `background` (cross-entropies of the video scores), `guide`

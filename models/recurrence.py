@@ -48,7 +48,7 @@ def score(steps: Tensor, smooth: bool, lengths: Lengths | None) -> Tensor:
 def path(steps: Tensor, smooth: bool, lengths: Lengths | None) -> Tensor:
     """(B, L, M) int8, codes of the moves along the best path; arguments as for `score`.
 
-    A unit of gradient follows it if each cell sends it one way only.
+    It is found by backpropagating a unit gradient through the arg max of each cell.
     """
     with torch.no_grad():
         steps, end = _within(steps, lengths)
@@ -132,7 +132,7 @@ def _fill(steps: Tensor, smooth: bool) -> tuple[Tensor, Tensor]:
     passed[:, 0] = -torch.inf
     passed[:, 1, 1:] = -torch.inf
     join = torch.logaddexp if smooth else torch.maximum
-    # At training sizes the time is that of the calls: unbind is cheaper than indexing every time.
+    # At training sizes, call overhead dominates: unbind is cheaper than indexing every time.
     match, insert = passed[0, :-2, :-2].unbind(), passed[1, 1:-1, :-2].unbind()
     delete, here = passed[2, 1:-1, 1:-1].unbind(), passed[:, 2:, 1:-1].unbind(1)
     joined = steps.new_empty(rows, pairs)

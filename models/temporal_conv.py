@@ -1,4 +1,6 @@
-"""Convolution over time as matrix products: nearly all arithmetic of the networks.
+"""Convolution over time as matrix products.
+
+This accounts for nearly all arithmetic of the networks.
 
 Letters: B videos, T snippets, I input and O output channels, K taps (odd).
 """

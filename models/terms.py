@@ -10,7 +10,7 @@ Losses = dict[str, Tensor]
 
 
 class Terms(NamedTuple):
-    """What a criterion returns.
+    """Output of a criterion.
 
     Attributes:
         losses: Unweighted scalar losses by name.
@@ -30,7 +30,7 @@ def weighted_sum(losses: Losses, weights: Mapping[str, float]) -> Tensor:
     missing = sorted(losses.keys() - weights.keys())
     if missing:
         raise KeyError(f"no weight for the loss {', '.join(missing)}; add it to build.loss_weights")
-    # A product with 1 would cost an operation on the device and change nothing.
+    # Skip multiplying by 1: it costs a kernel launch and changes nothing.
     return torch.stack(
         [loss if weights[name] == 1 else weights[name] * loss for name, loss in losses.items()]
     ).sum()

@@ -12,7 +12,7 @@ from utils.errors import UserError
 
 
 def settings_and_data(config: Config, data: Dataset) -> dict[str, Any]:
-    """What identifies a run in config.json and checkpoints: its settings and its data."""
+    """Settings and data that identify a run in config.json and checkpoints."""
     return {**config.as_dict(), "data": data.fingerprint}
 
 

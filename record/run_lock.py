@@ -3,12 +3,12 @@
 The lock file names the process, its host and when it started, and is removed at the end.
 
 * Where the file system has locks (`flock`; on NFS they hold between hosts), the system holds the
-  lock for the process: it is gone the moment the process ends, even by SIGKILL or a power failure.
-  A file that such a process leaves behind means nothing on the same host.
+  lock for the process: it is released as soon as the process ends, even by SIGKILL or a power
+  failure. A file that such a process leaves behind is ignored on the same host.
 * A file of another host that is not locked was left behind, or that host does not share its locks
   with this one (NFS mounted with `nolock` or `local_lock`). The running process touches the file
   every few seconds, so this is decided by watching it for a while; the clocks of the hosts do not
-  matter. A run that is suspended for longer is taken for dead.
+  matter. A run that is suspended for longer is considered dead.
 * Where there are no locks (Windows, some network file systems), the same decides for all files.
   Two runs that start in the same moment are then not told apart.
 """
@@ -151,8 +151,8 @@ def _owner(path: Path) -> dict[str, Any]:
 def _is_touched(path: Path, owner: dict[str, Any]) -> bool:
     """Watches whether the process that wrote the file still touches it."""
     print(
-        f"{path.parent} has the lock of {_name(owner)}; watching for {WATCHED_FOR:g} s whether it "
-        "still runs"
+        f"{path.parent} has the lock of {_name(owner)}; waiting up to {WATCHED_FOR:g} s to see "
+        "whether it is still running"
     )
     state, end = _touched_at(path), time.monotonic() + WATCHED_FOR
     while time.monotonic() < end:
@@ -176,7 +176,7 @@ def _touch(path: Path, ended: threading.Event) -> None:
 
 def _in_use(path: Path, owner: dict[str, Any]) -> UserError:
     return UserError(
-        f"a run is running in {path.parent}: {_name(owner)}, since "
+        f"another run is using {path.parent}: {_name(owner)}, since "
         f"{owner.get('started', 'an unknown time')}; wait until it has finished, or stop it and "
         "continue it with --resume, or give this run another --group, --model_name or --save_dir"
     )

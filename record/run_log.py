@@ -128,7 +128,7 @@ class RunLog:
             with interrupts_wait(act=kind is None):
                 self._save_latest()
                 if kind is None and self.last and not self.best["epoch"]:
-                    save_checkpoint(self.best_file, self.last)  # no training has changed it since
+                    save_checkpoint(self.best_file, self.last)  # the weights have not changed since
             if kind is KeyboardInterrupt:
                 print(
                     "stopped; continue with the same command and --resume "
@@ -171,7 +171,7 @@ class RunLog:
         values = {name: v if math.isfinite(v) else None for name, v in metrics.items()}
         content = {"epoch": epoch, **model_state, "config": self.config}
         self.last = content
-        with interrupts_wait():  # an epoch that has its line is also in a checkpoint
+        with interrupts_wait():  # every logged epoch must also be in a checkpoint
             append_line(self.metrics, json.dumps({"epoch": epoch, **values}))
             if score and score[1] > self.best["score"]:
                 self.best = {"name": score[0], "score": score[1], "epoch": epoch}

@@ -224,7 +224,7 @@ def test_classes_without_instances_are_in_files_and_not_on_the_terminal() -> Non
     right, wrong = (0, 0, 0.0, 10.0, 1.0), (0, 2, 0.0, 10.0, 0.5)
     for rows, note in (
         ([right], []),
-        ([right, wrong, wrong], ["2 classes without instances not shown: 2 detections"]),
+        ([right, wrong, wrong], ["2 classes without instances are not shown (2 detections)"]),
     ):
         result = detection_map(truth, table(rows), [0.5])
         values = detection_values(result)

@@ -128,7 +128,7 @@ def test_a_training_step_asks_nothing_of_the_host(
     in_backward(_TapProducts, monkeypatch)
     in_backward(AlignmentScore, monkeypatch)
     names: list[str] = []
-    # the report, once an epoch, does wait
+    # the report, once per epoch, does wait
     monkeypatch.setattr(engine._Tally, "report", lambda tally: names.extend(tally.losses))
     config = make_config(**flags)
     with META:

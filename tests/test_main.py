@@ -152,7 +152,7 @@ def test_videos_without_annotations_are_localized_and_not_scored(
     file = tmp_path / "run" / "THUMOS_latest.pth"
     out = tmp_path / "out"
     printed = run("--data_dir", own, "--test", "--checkpoint", file, "--save_dir", out, "--report")
-    assert "no annotated instance: nothing to score" in printed
+    assert "no annotated instance: nothing to evaluate" in printed
     assert "nan" not in printed
     assert len(json.loads((out / "THUMOS_latest_predictions.json").read_text())["results"]) == 7
     settings = json.loads((out / "THUMOS_latest_report" / "report.json").read_text())["settings"]

@@ -79,7 +79,7 @@ def test_the_lock_leaves_nothing_behind(tmp_path: Path) -> None:
     refuse_if_running([tmp_path / "a"])
     with locked([tmp_path / "a" / "b", tmp_path / "c"]):
         (tmp_path / "c" / "result").touch()
-        with pytest.raises(UserError, match="a run is running"):
+        with pytest.raises(UserError, match="another run is using"):
             refuse_if_running([tmp_path / "c"])
     assert [path.name for path in tmp_path.rglob("*")] == ["c", "result"]
     with pytest.raises(KeyboardInterrupt), locked([tmp_path / "d"]):
@@ -154,7 +154,7 @@ def test_the_program_refuses_a_directory_in_use_and_changes_nothing(tmp_path: Pa
     try:
         for more in (["--seeds", 1, 2], ["--seeds", 1, 2, "--resume"]):
             printed = run_main([*flags, "--epochs", 2, *more], status=2)
-            assert f"a run is running in {run / 'seed-2'}: process {process.pid}" in printed
+            assert f"another run is using {run / 'seed-2'}: process {process.pid}" in printed
             assert "features:" not in printed  # refused before they are read
         run_main([*flags, "--epochs", 1, "--seeds", 3])  # another seed beside it
     finally:

@@ -1,4 +1,4 @@
-"""A made-up pair of videos for the figure of the method, with the alignments of its candidates.
+"""A synthetic pair of videos for the figure of the method, with the alignments of its candidates.
 
 The alignments are computed by models/alignment.py, so the figure follows the code.
 
@@ -50,7 +50,7 @@ class Proposal(NamedTuple):
 
 @dataclass(frozen=True)
 class Video:
-    """A made-up video with the network outputs that the figure shows.
+    """A synthetic video with the network outputs that the figure shows.
 
     Attributes:
         stage: (T,) sub-action shown by each snippet, -1 where there is no action.

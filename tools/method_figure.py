@@ -73,7 +73,7 @@ class Canvas:
         self.page.text(x, y, text, size=size, zorder=5, **given)
 
     def note(self, x: float, y: float, text: str, **style: Any) -> None:
-        """Text of the second order."""
+        """Secondary text."""
         self.text(x, y, text, 9, **{"color": GREY, **style})
 
     def band(self, box: Box, name: str, claim: str) -> None:

@@ -1,9 +1,9 @@
-"""Writes a data directory with real ActivityNet annotations and invented features.
+"""Writes a data directory with real ActivityNet annotations and synthetic features.
 
     python tools/synthetic_activitynet.py --annotations activity_net.v1-3.min.json \\
         --output data/synthetic_activitynet --train_videos 9649 --test_videos 4728 --channels 128
 
-Names, durations, labels and segments are those of the file; the features are invented: within an
+Names, durations, labels and segments are those of the file; the features are synthetic: within an
 instance a snippet shows a direction of its class, elsewhere one of a few scenes, and everywhere
 noise. Meant for a learning curve (small --channels) and for timing (--channels 2048): the numbers
 say nothing about real ActivityNet features.

@@ -81,10 +81,10 @@ def fail(program: str, error: UserError) -> NoReturn:
 def command(program: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Decorates an entry point so that it ends with a message instead of a traceback.
 
-    A `UserError` exits with status 2, and so does an `OSError` that nothing else has caught: it
-    comes from the machine, such as a full disk. Ctrl-C exits with status 130. If the reader of the
+    A `UserError` exits with status 2, and so does an `OSError` not caught elsewhere: it comes
+    from the machine, such as a full disk. Ctrl-C exits with status 130. If the reader of the
     output has gone, as in `... | head`, the program ends without a message and with status 141,
-    the one of programs that the signal SIGPIPE ends.
+    as for a program terminated by SIGPIPE.
 
     Args:
         program: Name of the program in the messages.

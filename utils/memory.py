@@ -1,4 +1,4 @@
-"""Memory of the machine: how much this process may still use, and keeping what it has."""
+"""Memory: how much this process may still use, and keeping freed memory for reuse."""
 
 import ctypes
 import os

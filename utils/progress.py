@@ -1,4 +1,4 @@
-"""Progress bars for people who watch; log files get none."""
+"""Progress bars, shown only on a terminal."""
 
 from typing import Any
 

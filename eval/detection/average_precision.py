@@ -119,10 +119,10 @@ def detection_map(
     """Evaluates detections as the ActivityNet toolkit does: an instance is found at most once.
 
     Videos and classes of the two tables are matched by name. The detections of a class, over all
-    videos, are taken by falling score, equal ones in the order of the table. Each takes the
-    instance of its video and class that it overlaps most among the free ones whose tIoU reaches the
-    threshold (of equals the first of the table), and is a false positive if there is none, as in a
-    video outside the ground truth. Detections of a class outside the ground truth cannot be
+    videos, are taken in descending order of score, equal ones in the order of the table. Each takes
+    the instance of its video and class that it overlaps most among the free ones whose tIoU reaches
+    the threshold (the first in the table if tied), and is a false positive if there is none, as in
+    a video outside the ground truth. Detections of a class outside the ground truth cannot be
     evaluated; they are counted. A class without an instance has no average precision and is not
     part of the mean; a class with instances but no detection has 0.
 
@@ -135,7 +135,7 @@ def detection_map(
             THUMOS challenge did.
 
     Raises:
-        UserError: If `ap` is another word, a threshold is out of range or a number not finite.
+        UserError: If `ap` is unknown, a threshold is out of range or a number not finite.
     """
     thresholds = _checked_thresholds(tiou)
     if ap not in AP_KINDS:
@@ -182,7 +182,7 @@ def average_precision_of(
     """Area under the curve of precision over recall.
 
     Args:
-        precision, recall: (..., N) after each of N detections by falling score.
+        precision, recall: (..., N) after each of N detections in descending order of score.
         ap: "activitynet" takes as precision at a recall the best one at that recall or above,
             "thumos14" the precision itself.
 

@@ -74,7 +74,8 @@ def analyze_errors(
     applies, where overlap means temporal IoU with an instance in the same video:
 
     * true positive: finds an instance, exactly as for the mAP at this threshold;
-    * duplicate: overlaps an instance of its class by `tiou` or more, which a better detection took;
+    * duplicate: overlaps an instance of its class by `tiou` or more, already matched by a
+      higher-scoring detection;
     * localization: overlaps an instance of its class by `background_tiou` or more, below `tiou`;
     * wrong class: overlaps an instance of another class by `background_tiou` or more (DETAD's wrong
       label and confusion errors);

@@ -42,7 +42,7 @@ def temporal_iou(
 
 
 def ranked(detections: Segments, truth: Segments) -> Segments:
-    """The detections of known classes by falling score, with the indices of the ground truth.
+    """The detections of known classes by descending score, with the indices of the ground truth.
 
     Videos and classes of the two tables are matched by name. Equal scores keep the order of the
     table. A detection in a video outside the ground truth keeps its rank, with video -1; one of a
@@ -65,7 +65,7 @@ def overlapping_pairs(
     instance_key: NDArray[np.int64],
     at_least: float,
 ) -> Pairs:
-    """All pairs with the same key whose temporal IoU is `at_least` > 0.
+    """All pairs with the same key whose temporal IoU is at least `at_least` (> 0).
 
     Args:
         detections: N detections.

@@ -64,7 +64,9 @@ def class_text(values: Mapping[str, Any]) -> str:
     lines = ["Average precision per class, in %", _aligned(rows)]
     hidden = [row["detections"] for row in values["classes"].values() if not row["instances"]]
     if sum(hidden):
-        lines.append(f"{len(hidden)} classes without instances not shown: {sum(hidden)} detections")
+        lines.append(
+            f"{len(hidden)} classes without instances are not shown ({sum(hidden)} detections)"
+        )
     return "\n".join(lines)
 
 

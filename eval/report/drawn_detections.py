@@ -17,14 +17,14 @@ FOUND_TIOU = 0.5  # tIoU from which a drawn detection finds an instance
 HOW_TO_READ = (
     "Detections: the stronger the colour, the higher the score. Those below "
     f"{SCORE_FRACTION:.0%} of the video's best score are not drawn; overlapping ones are stacked "
-    f"up to {LANES} deep, the best on top.",
+    f"in up to {LANES} lanes, best on top.",
     "Instances: the tall bars are the ground truth, also shaded behind the curves. A bar is hollow "
     f"if no drawn detection of its class overlaps it with a tIoU of {FOUND_TIOU:g} or more.",
 )
 
 
 class DrawnDetections(NamedTuple):
-    """The detections of one video and class that are drawn, by falling score.
+    """The detections of one video and class that are drawn, in descending order of score.
 
     Attributes:
         rows: The N detections.

@@ -107,7 +107,10 @@ def _values(
     for row, average_precision in zip(values["classes"].values(), averages, strict=True):
         row["average_AP"] = average_precision
     values |= {
-        "headline": {"average": average, "mAP": value},  # the main metric, under its first name
+        "headline": {
+            "average": average,
+            "mAP": value,
+        },  # the main metric; key kept for compatibility
         "classification_mAP": evaluation.classification * 100,
         "videos_scored": len(names),
         "videos_not_predicted": unscored,
