@@ -218,7 +218,7 @@ def all_processes() -> Iterator[Processes]:
     """
     world_size = _environment_number("WORLD_SIZE", "1")
     if world_size == 1:
-        # Schedulers end a process with SIGTERM; as after Ctrl-C, it shall save its state first.
+        # Schedulers end a process with SIGTERM; as after Ctrl-C, it must save its state first.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             yield ALONE
