@@ -39,7 +39,7 @@ demo: $(READY)
 	@echo "report with figures: $(SAVE)/ftcl/ftcl/THUMOS_latest_report/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -44,7 +44,8 @@ def build_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> 
         optional = {"allow_unexpected": PROJECTION}
     else:
         net = FTCLNet(*size, config.fc_dim, separate_gaps=config.objective == "paper")
-        if config.without_fsd:  # DistributedDataParallel would wait for gradients of the projection
+        if config.without_fsd:
+            # DistributedDataParallel waits for the gradient of every parameter that requires one.
             for name, parameter in net.named_parameters():
                 parameter.requires_grad_(not name.startswith(PROJECTION))
         optional = {"allow_missing": PROJECTION}

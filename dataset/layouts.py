@@ -36,7 +36,7 @@ LAYOUT = """wanted this layout:
     split_test.txt     names of the test videos
 or all feature files in features/, and without split files the subsets of gt.json as splits.
 The README, section "Data", says where to find the THUMOS14 features;
-`make demo` creates and uses a demonstration data set, without a download."""
+`make demo` creates and uses a demonstration data set; no download needed."""
 
 
 @dataclass(frozen=True)
