@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from build import (
     build_batches,
     build_criterion,
@@ -22,7 +24,7 @@ from dataset.layouts import Dataset, read_dataset
 from dataset.timing import SnippetTiming
 from engine import predict, train_one_epoch
 from eval.detection.prediction_file import write_predictions
-from eval.evaluator import Evaluator
+from eval.evaluator import Evaluation, Evaluator
 from record.checkpoint import read_checkpoint, restore_training
 from record.resume import resume_state, warn_of_other_data
 from record.run_lock import locked, refuse_if_running
@@ -156,15 +158,11 @@ def train(
             ended = time.perf_counter()
             metrics = {**report.metrics(weights), "seconds/training": ended - began}
             evaluation = None
-            is_due = epoch >= config.start_test_epoch or epoch == config.epochs
-            if is_due and evaluator.is_possible:
-                scores = predict(
-                    net, data.splits["test"], config.num_snippets, device, processes=processes
-                )
-                if processes.is_main:
-                    evaluation = evaluator(scores)
-                    metrics |= evaluation.metrics()
-                    metrics["seconds/evaluation"] = time.perf_counter() - ended
+            if epoch >= config.start_test_epoch or epoch == config.epochs:
+                evaluation = evaluate(config, device, data, net, evaluator, processes)
+            if evaluation:
+                metrics |= evaluation.metrics()
+                metrics["seconds/evaluation"] = time.perf_counter() - ended
             states = processes.gather(random_state(generator))
             if log:
                 log.end_epoch(
@@ -180,6 +178,24 @@ def train(
         print(evaluation.text())
     elif not epochs:
         print(f"the run has finished its {done} epochs; continue it with a larger --epochs")
+
+
+def evaluate(
+    config: Config,
+    device: Device,
+    data: Dataset,
+    net: nn.Module,
+    evaluator: Evaluator,
+    processes: Processes,
+) -> Evaluation | None:
+    """Evaluates the network on the test videos, in the main process; None in the others.
+
+    None also if no test video has an annotated instance.
+    """
+    if not evaluator.is_possible:
+        return None
+    scores = predict(net, data.splits["test"], config.num_snippets, device, processes=processes)
+    return evaluator(scores) if processes.is_main else None
 
 
 def training_warnings(metrics: Mapping[str, float]) -> list[str]:

@@ -142,13 +142,9 @@ def read_dataset(
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"data directory {folder} {problem}; {LAYOUT}")
     problems = Problems()
-    database: dict[str, Video] = {}
-    blocked: frozenset[str] = frozenset()
-    with problems.collect():
-        database = read_database(folder / "gt.json", label_reader, strict=strict)
-        blocked = read_blocked(blocked_videos, database)
-        database = {name: video for name, video in database.items() if name not in blocked}
-    names, training = _read_splits(folder, splits, subsets, database, blocked, problems)
+    database, names, training = _read_texts(
+        folder, splits, subsets, blocked_videos, label_reader, strict, problems
+    )
     check_names(names, database, classes, training, problems)
     cache = CheckCache(folder)
     files = {s: find_features(feature_folder(folder, s), names[s], problems, cache) for s in splits}
@@ -181,23 +177,30 @@ def read_dataset(
     return Dataset(tuple(classes), database, read, annotations, training)
 
 
-def _read_splits(
+def _read_texts(
     folder: Path,
     splits: Sequence[str],
     subsets: Mapping[str, str],
-    database: dict[str, Video],
-    blocked: frozenset[str],
+    blocked_videos: str,
+    label_reader: LabelReader | None,
+    strict: bool,
     problems: Problems,
-) -> tuple[dict[str, list[str]], frozenset[str]]:
-    """The names of the videos of each split, and those of the training videos."""
+) -> tuple[dict[str, Video], dict[str, list[str]], frozenset[str]]:
+    """Reads the annotations, the names of each split and those of the training videos."""
+    annotated: dict[str, Video] = {}
+    blocked: frozenset[str] = frozenset()
+    with problems.collect():
+        annotated = read_database(folder / "gt.json", label_reader, strict=strict)
+        blocked = read_blocked(blocked_videos, annotated)
     names: dict[str, list[str]] = {}
     for split in dict.fromkeys(["train", *splits]):
         if split in splits or (folder / f"split_{split}.txt").exists():
             with problems.collect():
-                found = split_names(folder, split, subsets[split], database)
+                found = split_names(folder, split, subsets[split], annotated)
                 names[split] = without(found, blocked)
+    database = {name: video for name, video in annotated.items() if name not in blocked}
     training = frozenset(names.get("train", ()))
-    return {split: names.get(split, []) for split in splits}, training
+    return database, {split: names.get(split, []) for split in splits}, training
 
 
 def _as_snippets(

@@ -91,6 +91,14 @@ def test_blocked_videos_are_left_out_everywhere(tmp_path: Path, form: str) -> No
     assert not {"video0", "video9"} & data.database.keys()
 
 
+def test_a_blocked_video_may_be_in_a_split_file_under_its_other_name(tmp_path: Path) -> None:
+    make_activitynet(tmp_path, "features")
+    (tmp_path / "split_test.txt").write_text("v_video7\nv_video8\n")
+    blocked = tmp_path / "blocked.txt"
+    blocked.write_text("video7\n")
+    assert names(read(tmp_path, blocked_videos=str(blocked)), "test") == ["video8"]
+
+
 def test_checked_files_are_not_read_again_unless_they_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
