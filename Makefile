@@ -15,7 +15,7 @@ help:
 	@echo "Another Python: make PYTHON=python3.12 ..."
 
 # The environment: created once, and updated when the lists of packages change.
-$(READY): requirements.txt tests/requirements.txt constraints.txt
+$(READY): requirements.txt requirements-extraction.txt requirements-onnx.txt tests/requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "Python 3.10 or newer is needed, found $$($(PYTHON) --version); run make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
