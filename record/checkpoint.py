@@ -1,6 +1,5 @@
 """Checkpoint files of this program and of the official implementation: save, read, restore."""
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from utils.errors import UserError, first_line
 from utils.files import write_atomically
 from utils.seed import restore_random_state
+from utils.tensor_files import read_tensors
 
 # What a checkpoint must contain to resume training from it, and the types; likewise its "best".
 TRAINING_STATE: dict[str, type] = {
@@ -42,22 +42,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: If the file is missing, damaged or not a checkpoint, or if it contains anything
             but tensors and plain values.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"checkpoint {path} does not exist; check --checkpoint") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise UserError(f"checkpoint {path} cannot be read: {error.strerror}") from error
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"checkpoint {path} is refused: it is damaged or contains Python objects whose loading "
-            "could execute code; wanted only tensors and plain values"
-        ) from error
-    except Exception as error:  # torch raises many types of errors for a damaged file
-        raise UserError(
-            f"checkpoint {path} cannot be read ({first_line(error)}); "
-            "it may be truncated, copy it again"
-        ) from error
+    content = read_tensors(path, "checkpoint", "check --checkpoint")
     weights = content.get("model_state_dict") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(weight, Tensor) for name, weight in weights.items()

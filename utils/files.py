@@ -5,9 +5,10 @@ import gc
 import json
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -59,11 +60,19 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.unlink(temporary)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes temporary files of a process that was killed while writing into the folder."""
+def remove_leftovers(folder: Path, older_than: float = 0.0) -> None:
+    """Removes temporary files of a process that was killed while writing into the folder.
+
+    Args:
+        folder: Folder; it need not exist.
+        older_than: Only files not written to for this long, in seconds: another process may be
+            writing the others.
+    """
+    latest = time.time() - older_than
     for path in Path(folder).glob(".*.tmp"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its process has just finished it
+            if path.is_file() and path.stat().st_mtime <= latest:
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
