@@ -1,0 +1,1 @@
+"""Two-stream I3D features from video files."""
