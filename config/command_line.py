@@ -5,7 +5,7 @@ python -m config.command_line > docs/FLAGS.md
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
@@ -35,9 +35,22 @@ def parse_flags(
     Raises:
         UserError: For an unknown flag or a value of the wrong type.
     """
-    parser = _Parser(
+    parser = make_parser(program, "%(prog)s [flags]", description)
+    add_settings(parser, [setting.name for setting in fields(Config)])
+    return vars(parser.parse_args(arguments))
+
+
+def make_parser(program: str, usage: str, description: str) -> argparse.ArgumentParser:
+    """A parser that reports mistakes as a `UserError` and leaves out flags that were not given.
+
+    Args:
+        program: Name of the program in messages.
+        usage: Form of the command, the first line of `--help`.
+        description: What it does, the second one.
+    """
+    return _Parser(
         prog=program,
-        usage="%(prog)s [flags]",
+        usage=usage,
         description=description,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -45,11 +58,17 @@ def parse_flags(
             prog, max_help_position=30, width=110
         ),
     )
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """Adds the flags of some settings, given by field, in the groups of the help page."""
     for title, settings in _groups().items():
+        chosen = [setting for setting in settings if setting.name in names]
+        if not chosen:
+            continue
         group = parser.add_argument_group(title)
-        for setting in settings:
+        for setting in chosen:
             group.add_argument(f"--{flag_of(setting)}", **_option(setting))
-    return vars(parser.parse_args(arguments))
 
 
 def _groups() -> dict[str, list["Field[Any]"]]:

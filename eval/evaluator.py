@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.localization import LocalizationSettings
 from dataset.videos import Video
@@ -147,7 +146,7 @@ class Evaluator:
             UserError: If a score is not finite, naming the video.
         """
         for video in scores:
-            if not all(map(_is_finite, (video.cas, video.attention, video.class_scores))):
+            if not video.is_finite:
                 raise UserError(
                     f"the network gives scores that are not finite for video {video.name}: its "
                     "training has diverged; train with a lower --lr, from an earlier checkpoint"
@@ -162,7 +161,3 @@ class Evaluator:
             self.unlisted,
             self.unlisted_instances,
         )
-
-
-def _is_finite(values: NDArray[np.floating]) -> bool:
-    return bool(np.isfinite(values).all())

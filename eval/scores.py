@@ -24,6 +24,8 @@ class VideoScores(NamedTuple):
         class_scores: (C + 1,) video-level class probabilities of the instance branch.
         span: Time over which the N snippets are spread, in seconds; None if the stride of the
             settings gives it.
+        branch_attention: (T, 3) attention of the instance, context and background branches, for
+            figures; None if the network has no such branches.
     """
 
     name: str
@@ -32,6 +34,13 @@ class VideoScores(NamedTuple):
     attention: NDArray[np.float32]
     class_scores: NDArray[np.float32]
     span: float | None = None
+    branch_attention: NDArray[np.float32] | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every score is finite; those of a network that has diverged are not."""
+        scores = (self.cas, self.attention, self.class_scores)
+        return all(bool(np.isfinite(values).all()) for values in scores)
 
     def seconds(self, snippet_seconds: float) -> float:
         """Time that the N snippets cover together, in seconds.

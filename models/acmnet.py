@@ -23,11 +23,14 @@ class BatchScores(NamedTuple):
         cas: (B, T, C + 1) class activation sequence, softmax over the classes, background last.
         attention: (B, T) instance attention.
         class_scores: (B, C + 1) probabilities of the classes in each video.
+        branch_attention: (B, T, 3) attention of all branches, which only figures show; None if the
+            network has no such branches.
     """
 
     cas: Tensor
     attention: Tensor
     class_scores: Tensor
+    branch_attention: Tensor | None = None
 
 
 class ACMOutput(NamedTuple):
@@ -58,6 +61,7 @@ class ACMOutput(NamedTuple):
             self.branch_cas(INSTANCE),
             self.attention[..., INSTANCE],
             self.video_logits[:, INSTANCE].softmax(dim=-1),
+            self.attention,
         )
 
 
@@ -120,7 +124,8 @@ class ACMNet(nn.Module):
 
         video_logits, chosen, counts = [], [], []
         for branch, divisor in enumerate(self.topk_divisors):
-            most = max(features.shape[1] // divisor, 1)
+            # Not `max`, which would fix the length of the video in an exported network.
+            most = torch.sym_max(features.shape[1] // divisor, 1)
             padding = None if lengths is None else _padding(lengths, divisor, most, attention)
             branch_attention = attention[..., branch]
             scores = cas_logits * branch_attention[..., None]  # (B, T, C + 1)

@@ -141,6 +141,18 @@ def _find_file(name: str, path: Path, folder: Path) -> FeatureFile | str:
     return FeatureFile(name, path, array.shape, array.dtype, array.offset, order, state)
 
 
+def find_feature_file(name: str, path: Path) -> FeatureFile:
+    """Reads and checks the header of one feature file, wherever it is.
+
+    Raises:
+        UserError: If it is missing or unusable.
+    """
+    found = _find_file(name, path, path.resolve().parent)
+    if isinstance(found, str):
+        raise UserError(found)
+    return found
+
+
 def file_state(path: Path) -> tuple[int, int]:
     """Size in bytes and modification time in ns."""
     status = path.stat()
