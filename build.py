@@ -1,10 +1,11 @@
-"""Factories: network, batches, criterion, optimizer and evaluator from the config.
+"""Factories: network, batches, criterion, optimizer, evaluator and timelines from the config.
 
 The first stage trains ACM-Net on videos, the second (`--ftcl`) FTCL-Net on pairs of videos.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from dataset.batches import VideoBatches
 from dataset.layouts import Dataset, Split
 from dataset.pairs import PairBatches
 from engine import train_one_epoch
+from eval.dashboard import Timelines, timeline_videos
 from eval.evaluator import Evaluator
 from models.acmnet import ACMNet
 from models.contrastive import ContrastiveLosses
@@ -25,7 +27,19 @@ from utils.device import Device
 PROJECTION = ("feature_trans.", "delete_trans.")  # parameters that only FTCL-Net has
 
 
-def build_network(config: Config, data: Dataset, checkpoint: dict[str, Any]) -> nn.Module:
+class DataSize(Protocol):
+    """What a network has to know about the data; a `Dataset` is one."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Class names in index order."""
+
+    @property
+    def feature_dim(self) -> int:
+        """Channels of a snippet."""
+
+
+def build_network(config: Config, data: DataSize, checkpoint: dict[str, Any]) -> nn.Module:
     """Builds the network and loads the weights of the checkpoint, if there is one.
 
     Raises:
@@ -145,4 +159,22 @@ def build_evaluator(config: Config, data: Dataset) -> Evaluator:
         config.localization,
         config.spec.main_average,
         data.training,
+    )
+
+
+def build_timelines(config: Config, data: Dataset, evaluator: Evaluator) -> Timelines:
+    """Builds what draws the timelines of some test videos for wandb.
+
+    Raises:
+        UserError: If a video of `--wandb_videos` is not a test video.
+    """
+    split = data.splits["test"]
+    names = [video.name for video in split.videos]
+    lengths = split.features.lengths.tolist()
+    return Timelines(
+        timeline_videos(config.wandb_videos, names, lengths, evaluator.truth),
+        evaluator.truth,
+        config.snippet_seconds,
+        config.wandb_timelines,
+        config.epochs,
     )

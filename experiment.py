@@ -15,6 +15,7 @@ from build import (
     build_evaluator,
     build_network,
     build_optimizer,
+    build_timelines,
     loss_weights,
     try_step,
 )
@@ -23,13 +24,16 @@ from dataset.labels import make_label_reader
 from dataset.layouts import Dataset, read_dataset
 from dataset.timing import SnippetTiming
 from engine import predict, train_one_epoch
+from eval.dashboard import class_table
 from eval.detection.prediction_file import write_predictions
 from eval.evaluator import Evaluation, Evaluator
+from eval.scores import VideoScores
 from record.checkpoint import read_checkpoint, restore_training
-from record.resume import resume_state, warn_of_other_data
+from record.resume import resume_state, settings_and_data, warn_of_other_data
 from record.run_lock import locked, refuse_if_running
 from record.run_log import open_run_log
 from record.summary import as_text, spread, summary
+from record.wandb_logs import log_test
 from utils.device import Device, choose_device, explain_out_of_memory
 from utils.distributed import Processes, all_processes
 from utils.progress import progress_bar
@@ -130,6 +134,7 @@ def train(
     if state:
         restore_training(state, config.latest_checkpoint, net, optimizer, generator, processes.rank)
         done = state["epoch"]
+    timelines = build_timelines(config, data, evaluator)
     log = open_run_log(config, data, processes, state)
     trained = processes.data_parallel(net)
 
@@ -156,13 +161,19 @@ def train(
                     processes,
                 )
             ended = time.perf_counter()
-            metrics = {**report.metrics(weights), "seconds/training": ended - began}
-            evaluation = None
+            metrics = {
+                **report.metrics(weights),
+                "learning rate": optimizer.param_groups[0]["lr"],
+                "seconds/training": ended - began,
+            }
+            evaluation, draw = None, None
             if epoch >= config.start_test_epoch or epoch == config.epochs:
-                evaluation = evaluate(config, device, data, net, evaluator, processes)
+                evaluation, scores = evaluate(config, device, data, net, evaluator, processes)
             if evaluation:
                 metrics |= evaluation.metrics()
                 metrics["seconds/evaluation"] = time.perf_counter() - ended
+                if timelines.are_due(epoch):
+                    draw = timelines.of(scores, evaluation)
             states = processes.gather(random_state(generator))
             if log:
                 log.end_epoch(
@@ -172,6 +183,8 @@ def train(
                     {"model_state_dict": net.state_dict(), "network": type(net).__name__},
                     {"optimizer": optimizer.state_dict(), "random": states},
                     training_warnings(metrics),
+                    table=class_table(evaluation) if evaluation else None,
+                    draw=draw,
                 )
             processes.barrier()
     if evaluation:
@@ -187,15 +200,17 @@ def evaluate(
     net: nn.Module,
     evaluator: Evaluator,
     processes: Processes,
-) -> Evaluation | None:
-    """Evaluates the network on the test videos, in the main process; None in the others.
+) -> tuple[Evaluation | None, list[VideoScores]]:
+    """Evaluates the network on the test videos.
 
-    None also if no test video has an annotated instance.
+    Returns:
+        The evaluation and the scores in the main process; None and no scores in the others, and if
+        no test video has an annotated instance.
     """
     if not evaluator.is_possible:
-        return None
+        return None, []
     scores = predict(net, data.splits["test"], config.num_snippets, device, processes=processes)
-    return evaluator(scores) if processes.is_main else None
+    return (evaluator(scores) if processes.is_main else None), scores
 
 
 def training_warnings(metrics: Mapping[str, float]) -> list[str]:
@@ -230,6 +245,7 @@ def test(
     predictions = directory / f"{file.stem}_predictions.json"
     write_predictions(predictions, evaluation.detections)
     print(f"{evaluation.text()}\npredictions: {predictions}")
+    artifacts = {"predictions": [predictions]}
     if config.report:
         from eval.report.page import (
             write_report,
@@ -251,3 +267,16 @@ def test(
             number_edges=config.spec.number_edges,
         )
         print(f"report: {page}")
+        artifacts["report"] = [page.parent]
+    if config.wandb_test or config.wandb_artifacts:
+        log_test(
+            config,
+            directory,
+            settings_and_data(config, data),
+            checkpoint.get("epoch", 0),
+            evaluation.metrics(),
+            evaluation.main_metric(),
+            class_table(evaluation),
+            build_timelines(config, data, evaluator).of(scores, evaluation),
+            artifacts,
+        )

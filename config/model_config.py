@@ -34,8 +34,8 @@ class Config(LocalizationSettings):
 
     # fmt: off
     dataset: str = experiment("THUMOS", "data set; sets the defaults below", in_checkpoint=True, choices=tuple(DATASETS))
-    group: str = experiment("baseline", "group of runs: directory below <data_dir>/save and group in wandb", plain=True)
-    model_name: str = experiment("acmnet", "name of the run: directory below the group and name in wandb", plain=True)
+    group: str = experiment("baseline", "group of runs: directory below <data_dir>/save and group in wandb", plain=True, in_checkpoint=True)
+    model_name: str = experiment("acmnet", "name of the run: directory below the group and name in wandb", plain=True, in_checkpoint=True)
     seed: int = experiment(0, "seed of every random generator", at_least=0, below=2**63)
     seeds: tuple[int, ...] = experiment((), "train once for each of these seeds, in subdirectories seed-N, and compare the results", at_least=0, below=2**63)
     checkpoint: str = experiment("", "file with the weights to start from or, with --test, to evaluate: of this implementation or an official one; {seed} in it is replaced by the seed", metavar="FILE")
@@ -51,6 +51,11 @@ class Config(LocalizationSettings):
     checkpoint_seconds: float = experiment(30.0, "write the latest checkpoint at most this often, in seconds; 0 writes it after every epoch", free_on_resume=True, at_least=0)
     without_wandb: bool = experiment(False, "do not log to wandb (metrics.jsonl is always written)", free_on_resume=True)
     wandb_project: str = experiment("FTCL-Net", "project in wandb", free_on_resume=True, plain=True)
+    wandb_tags: tuple[str, ...] = experiment((), "tags in wandb", free_on_resume=True, metavar="TAG")
+    wandb_timelines: int = experiment(50, "draw timelines of some test videos in wandb every N epochs and after the last; 0 draws none", free_on_resume=True, at_least=0)
+    wandb_videos: tuple[str, ...] = experiment((), "test videos of these timelines (default: the shortest, the median and the longest one with instances)", free_on_resume=True, metavar="VIDEO")
+    wandb_artifacts: bool = experiment(False, "store the best checkpoint in wandb at the end of the run; with --test: log the test to wandb and store predictions and report there", free_on_resume=True)
+    wandb_test: bool = experiment(False, "with --test: log the test to wandb, as a run of its own", free_on_resume=True)
 
     data_dir: str = data(BY_DATASET, "directory with train/ test/ gt.json split_train.txt split_test.txt", free_on_resume=True, metavar="DIR")
     save_dir: str = data("", "directory for checkpoints and logs (default: <data_dir>/save/<group>/<model_name>); with --test for predictions and report (default: beside the checkpoint)", free_on_resume=True, metavar="DIR")
@@ -118,6 +123,16 @@ class Config(LocalizationSettings):
             raise UserError(f"--seeds {' '.join(map(str, self.seeds))}: wanted different seeds")
         if self.report and not self.test:
             raise UserError("--report needs --test --checkpoint FILE: it shows an evaluation")
+        if self.wandb_test and not self.test:
+            raise UserError(
+                "--wandb_test needs --test --checkpoint FILE: training is always logged"
+            )
+        for tag in self.wandb_tags:
+            if not 1 <= len(tag) <= 64:
+                raise UserError(f"--wandb_tags {tag!r}: wandb allows tags of 1 to 64 characters")
+        if self.without_wandb and (self.wandb_artifacts or self.wandb_test):
+            flag = "--wandb_artifacts" if self.wandb_artifacts else "--wandb_test"
+            raise UserError(f"{flag} needs wandb; it cannot be combined with --without_wandb")
         if self.test and not self.checkpoint:
             raise UserError("--test needs --checkpoint FILE: the weights to evaluate")
         if self.checkpoint and not self.test and not self.resume:

@@ -16,7 +16,8 @@ from dataset.layouts import Dataset
 from record.checkpoint import save_checkpoint
 from record.environment import describe_environment
 from record.resume import settings_and_data
-from record.wandb_run import WandbRun
+from record.wandb_logs import WandbTraining
+from record.wandb_run import DrawImages, Table, WandbRun
 from utils.distributed import Processes
 from utils.errors import UserError
 from utils.files import append_line, remove_leftovers, write_json, write_text
@@ -50,6 +51,8 @@ def open_run_log(
             wandb_project=None if config.without_wandb else config.wandb_project,
             wandb_group=config.group,
             wandb_name=config.model_name,
+            wandb_tags=config.wandb_tags,
+            wandb_artifacts=config.wandb_artifacts,
         )
     processes.barrier()
     return log
@@ -70,6 +73,8 @@ class RunLog:
         resuming: Whether this run continues the one in the directory.
         checkpoint_seconds: Minimum time between two writes of `latest`; 0 writes it every epoch.
         wandb_project, wandb_group, wandb_name: Names in wandb; without a project, wandb is unused.
+        wandb_tags: Tags in wandb.
+        wandb_artifacts: Whether wandb stores the best checkpoint at the end of the run.
 
     Raises:
         UserError: If the run directory cannot be written.
@@ -88,6 +93,8 @@ class RunLog:
         wandb_project: str | None,
         wandb_group: str,
         wandb_name: str,
+        wandb_tags: Iterable[str] = (),
+        wandb_artifacts: bool = False,
     ) -> None:
         self.run_dir = run_dir
         self.latest = run_dir / f"{prefix}_latest.pth"
@@ -109,10 +116,13 @@ class RunLog:
             settings = run_dir / "config.json"
             _move_earlier_run(run_dir, [self.latest, self.best_file, self.metrics, settings])
         write_json(run_dir / "config.json", {**config, **(about or {})}, indent=2)
-        self.wandb = None
+        self.wandb: WandbTraining | None = None
+        self.wandb_artifacts = wandb_artifacts
         if wandb_project:
-            run_id = resumed.get("wandb") if resumed else None
-            self.wandb = WandbRun(run_dir, config, wandb_project, wandb_group, wandb_name, run_id)
+            before = resumed or {}
+            names = (wandb_project, wandb_group, wandb_name, before.get("wandb"))
+            run = WandbRun(run_dir, config, *names, tags=wandb_tags)
+            self.wandb = WandbTraining(run, before.get("wandb_best"))
 
     def __enter__(self) -> "RunLog":
         return self
@@ -136,6 +146,8 @@ class RunLog:
                 )
         finally:
             if self.wandb:
+                if kind is None and self.wandb_artifacts:
+                    self.wandb.log_checkpoint(self.best_file, self.best)
                 self.wandb.finish(0 if kind is None else 1)
         if kind is None:
             print(f"checkpoints and metrics: {self.run_dir}")
@@ -153,6 +165,9 @@ class RunLog:
         model_state: Mapping[str, Any],
         training_state: Mapping[str, Any],
         warnings: Iterable[str] = (),
+        *,
+        table: Table | None = None,
+        draw: DrawImages | None = None,
     ) -> None:
         """Logs an epoch and saves checkpoints.
 
@@ -164,24 +179,29 @@ class RunLog:
             model_state: What a checkpoint needs for evaluation, including `model_state_dict`.
             training_state: What `latest` needs in addition, to resume from it.
             warnings: Warnings about this epoch; each is printed only once per run.
+            table: Average precision of each class, for wandb.
+            draw: Draws the timelines of some videos for wandb; None in most epochs.
         """
+        is_best = score is not None and score[1] > self.best["score"]
         if self.wandb:
-            self.wandb.log(epoch, metrics)
-        wandb_id = self.wandb.run_id if self.wandb else None
+            self.wandb.end_epoch(epoch, metrics, score, table, is_best=is_best)
+        wandb_state = self.wandb.state() if self.wandb else {"wandb": None}
         values = {name: v if math.isfinite(v) else None for name, v in metrics.items()}
         content = {"epoch": epoch, **model_state, "config": self.config}
         self.last = content
         with interrupts_wait():  # every logged epoch must also be in a checkpoint
             append_line(self.metrics, json.dumps({"epoch": epoch, **values}))
-            if score and score[1] > self.best["score"]:
+            if score and is_best:
                 self.best = {"name": score[0], "score": score[1], "epoch": epoch}
                 save_checkpoint(self.best_file, content)
-            self.unsaved = {**content, **training_state, "best": self.best, "wandb": wandb_id}
+            self.unsaved = {**content, **training_state, "best": self.best, **wandb_state}
             if time.monotonic() - self.saved_at >= self.checkpoint_seconds:
                 self._save_latest()
             else:  # training will change these tensors: keep copies
                 self.unsaved = _copied(self.unsaved)
             self._print(epoch, metrics, score, warnings)
+        if self.wandb and draw:  # takes long enough for Ctrl-C, so the epoch is saved before
+            self.wandb.run.log_timelines(epoch, draw)
 
     def _save_latest(self) -> None:
         if self.unsaved is not None:

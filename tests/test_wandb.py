@@ -1,7 +1,5 @@
 """wandb: logged values are read back from its file; problems with wandb never stop a run."""
 
-import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ wandb = pytest.importorskip("wandb")
 from record.checkpoint import read_checkpoint  # noqa: E402
 from record.run_log import RunLog  # noqa: E402
 from record.wandb_run import WandbRun  # noqa: E402
+from tests.wandb_file import OfflineRun, records  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -22,47 +21,22 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb-config"))
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "wandb-cache"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb-data"))
     wandb.teardown()  # discard what wandb read in an earlier test
     yield
     wandb.teardown()
 
 
 def start(folder: Path, **config: Any) -> RunLog:
-    return RunLog(folder, "THUMOS", config, wandb_project="p", wandb_group="g", wandb_name="my run")
-
-
-def records(folder: Path) -> list[Any]:
-    """The records of the only wandb run in a folder, parsed with wandb's own message type.
-
-    The run has finished, but wandb may still be writing its last records.
-    """
-    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
-
-    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    for _ in range(300):
-        found = [Record.FromString(chunk) for chunk in log_chunks(file.read_bytes()[7:])]
-        if found and found[-1].WhichOneof("record_type") == "exit":
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{file} is incomplete: {len(found)} records")
-
-
-def log_chunks(content: bytes, block: int = 32768) -> Iterator[bytes]:
-    """Records of a LevelDB log, the format of a .wandb file after its 7-byte header."""
-    position, parts = 7, b""
-    content = bytes(7) + content
-    while position + 7 <= len(content):
-        if block - position % block < 7:
-            position += block - position % block
-            continue
-        length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
-        if position + 7 + length > len(content):  # not completely written yet
-            return
-        parts += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # a complete record, or the last part of one
-            yield parts
-            parts = b""
+    return RunLog(
+        folder,
+        "THUMOS",
+        config,
+        wandb_project="p",
+        wandb_group="g",
+        wandb_name="my run",
+        wandb_tags=("a", "b c"),
+    )
 
 
 def test_losses_map_and_config_are_in_the_offline_run(
@@ -74,28 +48,20 @@ def test_losses_map_and_config_are_in_the_offline_run(
             metrics = {"loss/total": 3.0 / epoch, "mAP@0.1": 10.0 * epoch, "mAP@0.2": 5.0 * epoch}
             log.end_epoch(epoch, metrics, None, {"model_state_dict": {}}, {})
 
-    history: dict[int, dict[str, str]] = {}
-    config: dict[str, str] = {}
-    names = []
-    for record in records(folder):
-        kind = record.WhichOneof("record_type")
-        if kind == "history":
-            items = {i.key or ".".join(i.nested_key): i.value_json for i in record.history.item}
-            history[record.history.step.num or int(items["_step"])] = items
-        elif kind == "run":
-            names.append((record.run.project, record.run.run_group, record.run.display_name))
-            config |= {item.key: item.value_json for item in record.run.config.update}
-    assert names[0] == ("p", "g", "my run")
-    assert float(config["lr"]) == 1e-4
-    assert config["tiou"].replace(" ", "") == "[0.1,0.2]"
+    run = OfflineRun(folder)
+    assert (run.about.project, run.about.run_group, run.about.display_name) == ("p", "g", "my run")
+    assert (list(run.about.tags), run.about.job_type) == (["a", "b c"], "train")
+    assert run.config["lr"] == 1e-4
+    assert run.config["tiou"] == [0.1, 0.2]
     for epoch in (1, 2):
-        assert float(history[epoch]["loss/total"]) == 3.0 / epoch
-        assert float(history[epoch]["mAP@0.1"]) == 10.0 * epoch
-        assert float(history[epoch]["mAP@0.2"]) == 5.0 * epoch
+        assert run.history[epoch]["epoch"] == epoch
+        assert run.history[epoch]["loss/total"] == 3.0 / epoch
+        assert run.history[epoch]["mAP/tIoU_10"] == 10.0 * epoch
+        assert run.history[epoch]["mAP/tIoU_20"] == 5.0 * epoch
+    assert run.metrics["*"].step_metric == "epoch"
     printed = capsys.readouterr().out
     assert "wandb has no API key" in printed
-    (run_folder,) = folder.glob("wandb/offline-run-*")
-    assert f"wandb sync {run_folder}" in printed
+    assert f"wandb sync {run.folder}" in printed
 
 
 def test_no_network_falls_back_to_offline(
@@ -131,7 +97,7 @@ def test_a_crash_of_wandb_is_reported_once_and_loses_no_metrics(
     def crash(*_: Any, **__: Any) -> None:
         raise BrokenPipeError("the service process is gone")
 
-    log.wandb.run.log = crash
+    log.wandb.run.run.log = crash
     with log:
         for epoch in (1, 2, 3):
             log.end_epoch(epoch, {"loss/total": 1.0}, None, {"model_state_dict": {}}, {})
