@@ -5,13 +5,15 @@ Letters: H, W height and width of a frame.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from av import VideoFrame
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 SMALLER_SIDE = 256  # pixels of the resized frame's smaller side
 CROP = 224  # pixels of the square that the network sees
@@ -33,6 +35,10 @@ class FrameSize:
     smaller_side: int = SMALLER_SIDE
     crop: int | None = CROP
 
+    def __post_init__(self) -> None:
+        if self.crop is not None and self.crop > self.smaller_side:
+            raise ValueError(f"crop {self.crop} is larger than the side {self.smaller_side}")
+
 
 def resized_shape(width: int, height: int, pixel_aspect: Fraction, side: int) -> tuple[int, int]:
     """Width and height after resizing so that pixels are square and the smaller side is `side`."""
@@ -41,7 +47,7 @@ def resized_shape(width: int, height: int, pixel_aspect: Fraction, side: int) ->
     return round(displayed_width * scale), round(height * scale)
 
 
-def central_crop(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def central_crop(frame: NDArray[Scalar], side: int) -> NDArray[Scalar]:
     """The central square of a frame (H, W, …) as a contiguous array (side, side, …)."""
     top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
     return np.ascontiguousarray(frame[top : top + side, left : left + side])
