@@ -47,6 +47,32 @@ def read_database(
     entries, note = entries_of(read_json(path, "annotation", f"wanted JSON, {WANTED}"), path)
     if note:
         say(note)
+    return database_of(entries, path, labels, strict=strict, say=say)
+
+
+def database_of(
+    entries: dict[str, Any],
+    path: Path,
+    labels: LabelReader | None = None,
+    *,
+    strict: bool = False,
+    say: Callable[[str], object] = print,
+) -> dict[str, Video]:
+    """Makes the videos of an annotation file from its entries, with the checks of `read_database`.
+
+    Args:
+        entries: {video: {"duration", "subset", "annotations": [{"segment", "label"}]}}.
+        path: File they come from, for messages; the other arguments as for `read_database`.
+        labels: How labels become class names; by default as they are written.
+        strict: Whether invalid segments and durations are errors.
+        say: Receives lines about ignored labels and doubtful values.
+
+    Returns:
+        The videos by name in composed Unicode, in the order of the entries.
+
+    Raises:
+        UserError: With a list of all entries that do not have this format.
+    """
     reader = _Reader(labels or LabelReader(), strict)
     videos = [reader.video(name, entry) for name, entry in entries.items()]
     database = {video.name: video for video in videos}

@@ -10,7 +10,7 @@ import pytest
 from config.datasets import DATASETS, THUMOS14, DatasetSpec
 from dataset.annotations import read_database
 from eval.detection.average_precision import average_name, detection_map
-from eval.detection.command import parse_tiou
+from eval.detection.options import parse_tiou
 from eval.detection.prediction_file import read_predictions
 from eval.detection.selection import select
 from eval.detection.tables import map_table

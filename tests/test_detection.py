@@ -135,7 +135,13 @@ def test_the_kinds_of_average_precision() -> None:
     truth = table([(0, 0, 0, 1, 1), (0, 0, 4, 5, 1)])
     predictions = table([(0, 0, 8, 9, 0.9), (0, 0, 0, 1, 0.8), (0, 0, 4, 5, 0.7)])
     interpolated = detection_map(truth, predictions, [0.5])
-    plain = detection_map(truth, predictions, [0.5], ap="thumos14")
+    plain = detection_map(truth, predictions, [0.5], ap="non-interpolated")
+    former = detection_map(truth, predictions, [0.5], ap="thumos14")
+    np.testing.assert_array_equal(plain.average_precision, former.average_precision)
+    assert (interpolated.protocol, plain.protocol) == (
+        "activitynet",
+        "activitynet, non-interpolated AP",
+    )
     assert interpolated.average_precision[0, 0] == pytest.approx(2 / 3)
     assert plain.average_precision[0, 0] == pytest.approx((1 / 2 + 2 / 3) / 2)
 
@@ -165,7 +171,7 @@ def test_a_segment_that_ends_before_it_starts_overlaps_nothing() -> None:
     assert (np.diag(tiou)[valid] == 1).all()
     truth = table([(0, 0, 1, 2, 1), (0, 0, 9, 5, 1)])
     predictions = table([(0, 0, 9, 5, 0.9), (0, 0, 1, 2, 0.8)])
-    for ap, expected in (("activitynet", 0.25), ("thumos14", 0.25)):
+    for ap, expected in (("activitynet", 0.25), ("non-interpolated", 0.25)):
         result = detection_map(truth, predictions, [0.5], ap=ap)
         assert result.average_precision[0, 0] == expected
         assert result.instances[0] == 2
@@ -194,7 +200,7 @@ def test_counts_and_classes_without_instances() -> None:
         ({"tiou": []}, "at least one threshold"),
         ({"tiou": [0.5, 0.0]}, "tiou 0 is out of range; wanted above 0 and at most 1"),
         ({"tiou": [float("nan")]}, "tiou nan is out of range"),
-        ({"ap": "coco"}, "ap is 'coco'; wanted one of activitynet, thumos14"),
+        ({"ap": "coco"}, "ap is 'coco'; wanted one of activitynet, non-interpolated"),
         ({"predictions": table([(0, 0, 0, 1, np.nan)])}, "predictions: score of row 0 is nan"),
         ({"ground_truth": table([(0, 0, 0, np.inf, 1)])}, "ground truth: end of row 0 is inf"),
     ],
@@ -232,11 +238,11 @@ def test_classes_without_instances_are_in_files_and_not_on_the_terminal() -> Non
         assert [line.split()[0] for line in lines[2:4]] == ["Diving", "mean"]
         assert lines[4:] == note
         assert class_csv(values).splitlines() == [
-            "class,instances,detections,AP@0.5",
-            "Diving,1,1,100.0",
-            "CliffDiving,0,0,",
-            f"Shotput,0,{len(rows) - 1},",
-            f"mean,1,{len(rows)},100.0",
+            "class,instances,detections,AP@0.5,protocol",
+            "Diving,1,1,100.0,activitynet",
+            "CliffDiving,0,0,,activitynet",
+            f"Shotput,0,{len(rows) - 1},,activitynet",
+            f"mean,1,{len(rows)},100.0,activitynet",
         ]
         assert class_table(result)["AP@0.5"].isna().tolist() == [False, True, True, False]
 

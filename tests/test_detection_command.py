@@ -86,7 +86,10 @@ def test_command_prints_and_writes(run: Run) -> None:
     frame = pd.read_csv("out/o.csv", index_col="class")
     assert frame.loc["mean", "AP@0.5"] == 25
     for name, row in report["classes"].items():
-        assert frame.loc[name].tolist() == [row["instances"], row["detections"], *row["AP"]]
+        assert frame.loc[name].tolist() == [
+            *(row["instances"], row["detections"], *row["AP"]),
+            "activitynet",
+        ]
 
 
 def test_command_on_some_videos(run: Run) -> None:

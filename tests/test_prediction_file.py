@@ -143,20 +143,11 @@ FRAME = pd.DataFrame(
 )
 
 
-def save_table(path: Path) -> None:
-    path.write_text("video,start,end\nv,1,2\n", encoding="utf-8")
-
-
 @pytest.mark.parametrize(
     ("name", "save", "kind"),
     [
-        ("p.pkl", FRAME.to_pickle, "a pickle"),
-        ("p.json", lambda path: path.write_bytes(pickle.dumps({}, 0)), "a pickle"),
-        ("p.json", lambda path: path.write_bytes(pickle.dumps({}, 2)), "a pickle"),
         ("p.npz", lambda path: np.savez(path, a=1), "a zip archive, such as .npz, .pth or .xlsx"),
         ("p.npy", lambda path: np.save(path, [1]), "a NumPy array (.npy)"),
-        ("p.csv", FRAME.to_csv, "a table of text (CSV)"),
-        ("p.txt", save_table, "a table of text (CSV)"),
         ("p.json", lambda path: path.write_text('{"a": 1}\n{"a": 2}\n'), "JSON lines"),
     ],
 )
@@ -166,8 +157,47 @@ def test_other_formats_are_named(name: str, save: Any, kind: str, tmp_path: Path
         read_predictions(tmp_path / name)
     text = str(caught.value)
     assert f"prediction file {tmp_path / name} is {kind}" in text
-    assert 'not JSON; wanted JSON, {"results": {video: ' in text
-    assert "docs/FORMATS.md shows how to convert a pickled data frame" in text
+    assert "not JSON; wanted ActivityNet JSON, CSV with a header, or the text of the TH" in text
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        FRAME.to_pickle,
+        lambda path: Path(path).write_bytes(pickle.dumps({}, 0)),
+        lambda path: Path(path).write_bytes(pickle.dumps({}, 2)),
+    ],
+)
+@pytest.mark.parametrize("name", ["p.pkl", "p.json"])
+def test_a_pickle_is_not_read_but_its_conversion_is_shown(
+    name: str, save: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    save(path)
+    with pytest.raises(UserError) as caught:
+        read_predictions(path)
+    text = str(caught.value)
+    assert text.startswith(f"prediction file {path} is a pickle, which is not read because")
+    assert "\n" not in text
+    if save == FRAME.to_pickle:
+        exec(text.partition("convert it: ")[2], {})
+        lines = list[str]()
+        table = read_predictions(path.with_suffix(".csv"), say=lines.append)
+        assert_frame(table)
+        assert lines == [
+            f"prediction file {path.with_suffix('.csv')}: CSV (comma), columns video-id, label, "
+            "t-start, t-end, score"
+        ]
+
+
+def assert_frame(table: Segments) -> None:
+    """Checks that the table has the rows of `FRAME`."""
+    found = zip(table.video, table.label, table.start, table.end, table.score, strict=True)
+    assert [(table.videos[v], table.classes[c], s, e, p) for v, c, s, e, p in found] == [
+        ("a", "Diving", 0.5, 1.5, 0.5),
+        ("b", "Diving", 1, 2, 0.25),
+        ("a", "Shotput", 2, 3, 0.125),
+    ]
 
 
 def test_the_conversion_of_a_pickle_in_the_docs_works(
@@ -176,16 +206,11 @@ def test_the_conversion_of_a_pickle_in_the_docs_works(
     docs = (Path(__file__).parents[1] / "docs" / "FORMATS.md").read_text(encoding="utf-8")
     code = docs.partition("```python\n")[2].partition("```")[0]
     assert "read_pickle" in code
+    assert len(code.splitlines()) == 2
     monkeypatch.chdir(tmp_path)
     FRAME.to_pickle("predictions.pkl")
     exec(code, {})
-    table = read_predictions(Path("predictions.json"))
-    found = zip(table.video, table.label, table.start, table.end, table.score, strict=True)
-    assert {(table.videos[v], table.classes[c], s, e, p) for v, c, s, e, p in found} == {
-        ("a", "Diving", 0.5, 1.5, 0.5),
-        ("a", "Shotput", 2, 3, 0.125),
-        ("b", "Diving", 1, 2, 0.25),
-    }
+    assert_frame(read_predictions(Path("predictions.csv")))
 
 
 def changed(**change: Any) -> str:

@@ -17,7 +17,9 @@ from utils.errors import UserError
 # Lowest and highest tIoU and step of the averages that are customary in the field.
 CUSTOMARY = ((0.1, 0.5, 0.1), (0.3, 0.7, 0.1), (0.1, 0.7, 0.1), (0.1, 0.9, 0.1), (0.5, 0.95, 0.05))
 MEAN_OF = "mean of "  # prefix of the names of all other averages
-AP_KINDS: tuple[str, ...] = ("activitynet", "thumos14")
+ACTIVITYNET, NON_INTERPOLATED = "activitynet", "non-interpolated"
+AP_KINDS: tuple[str, ...] = (ACTIVITYNET, NON_INTERPOLATED)
+FORMER_NAMES = {"thumos14": NON_INTERPOLATED}  # accepted as well
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class DetectionResult:
         unknown_video: Number of detections in videos outside the ground truth: false positives.
         unknown_label: Number of detections of classes outside the ground truth: left out.
         unannotated: Number of false positives in ground-truth videos without an instance.
+        protocol: How detections were matched and the average precision computed.
+        ambiguous: (K,) number of detections left out at each threshold because they overlap an
+            ambiguous interval (`eval.detection.thumos_kit`); empty for other protocols.
     """
 
     tiou: NDArray[np.float64]
@@ -45,6 +50,8 @@ class DetectionResult:
     unknown_video: int
     unknown_label: int
     unannotated: int
+    protocol: str = ACTIVITYNET
+    ambiguous: tuple[int, ...] = ()
 
     @property
     def mean_average_precision(self) -> NDArray[np.float64]:
@@ -114,7 +121,7 @@ def detection_map(
     predictions: Segments,
     tiou: Sequence[float] = THUMOS14.tiou,
     *,
-    ap: str = "activitynet",
+    ap: str = ACTIVITYNET,
 ) -> DetectionResult:
     """Evaluates detections as the ActivityNet toolkit does: an instance is found at most once.
 
@@ -130,18 +137,21 @@ def detection_map(
         ground_truth: G instances; scores are not read.
         predictions: N detections.
         tiou: K thresholds, each above 0 and at most 1.
-        ap: "activitynet" integrates the precision made non-increasing (interpolated); "thumos14"
-            takes the mean of the precision at each true positive over all instances, as the
-            THUMOS challenge did.
+        ap: "activitynet" integrates the precision made non-increasing (interpolated);
+            "non-interpolated" takes the sum of the precision at each true positive over the number
+            of instances. The latter was called "thumos14", which is still accepted: it is the
+            formula of the THUMOS14 kit without the matching of that kit, for which there is
+            `eval.detection.thumos_kit`.
 
     Raises:
         UserError: If `ap` is unknown, a threshold is out of range or a number not finite.
     """
-    thresholds = _checked_thresholds(tiou)
+    thresholds = checked_thresholds(tiou)
+    ap = FORMER_NAMES.get(ap, ap)
     if ap not in AP_KINDS:
         raise UserError(f"ap is {ap!r}; wanted one of {', '.join(AP_KINDS)}")
-    _check_finite(ground_truth, "ground truth")
-    _check_finite(predictions, "predictions")
+    check_finite(ground_truth, "ground truth")
+    check_finite(predictions, "predictions")
     detections = ranked(predictions, ground_truth)
     holder = match_ranked(detections, ground_truth, thresholds)
     hit = np.zeros(
@@ -173,28 +183,34 @@ def detection_map(
         unknown_video=int((detections.video < 0).sum()),
         unknown_label=len(predictions) - len(detections),
         unannotated=int((~annotated[detections.video]).sum()),
+        protocol=ACTIVITYNET if ap == ACTIVITYNET else f"{ACTIVITYNET}, {ap} AP",
     )
 
 
 def average_precision_of(
-    precision: NDArray[np.float64], recall: NDArray[np.float64], ap: str = "activitynet"
+    precision: NDArray[np.float64], recall: NDArray[np.float64], ap: str = ACTIVITYNET
 ) -> NDArray[np.float64]:
     """Area under the curve of precision over recall.
 
     Args:
         precision, recall: (..., N) after each of N detections in descending order of score.
         ap: "activitynet" takes as precision at a recall the best one at that recall or above,
-            "thumos14" the precision itself.
+            "non-interpolated" the precision itself.
 
     Returns:
         (...) average precision; 0 if there is no detection.
     """
-    if ap == "activitynet":
+    if ap == ACTIVITYNET:
         precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     return (np.diff(recall, axis=-1, prepend=0) * precision).sum(axis=-1)
 
 
-def _checked_thresholds(tiou: Sequence[float]) -> NDArray[np.float64]:
+def checked_thresholds(tiou: Sequence[float]) -> NDArray[np.float64]:
+    """(K,) tIoU thresholds.
+
+    Raises:
+        UserError: If there is none or one is out of range.
+    """
     thresholds = np.asarray(tiou, np.float64)
     if thresholds.ndim != 1 or not len(thresholds):
         raise UserError(f"tiou is {tiou}; wanted a list of at least one threshold")
@@ -204,7 +220,13 @@ def _checked_thresholds(tiou: Sequence[float]) -> NDArray[np.float64]:
     return thresholds
 
 
-def _check_finite(segments: Segments, what: str) -> None:
+def check_finite(segments: Segments, what: str) -> None:
+    """Raises a UserError about the first time or score that is not a finite number.
+
+    Args:
+        segments: Table to check.
+        what: Its name, for the message.
+    """
     for name in ("start", "end", "score"):
         bad = np.flatnonzero(~np.isfinite(getattr(segments, name)))
         if len(bad):

@@ -3,7 +3,7 @@
 Letters: K thresholds, N detections, G ground-truth instances, P pairs of the two.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eval.segments import Segments
 
+Overlap = Callable[..., NDArray[np.float64]]  # of start, end, other start, other end
 BLOCK = 1_000_000  # pairs compared at once; bounds the memory for millions of detections
 
 
@@ -64,6 +65,7 @@ def overlapping_pairs(
     detection_key: NDArray[np.int64],
     instance_key: NDArray[np.int64],
     at_least: float,
+    overlap: Overlap = temporal_iou,
 ) -> Pairs:
     """All pairs with the same key whose temporal IoU is at least `at_least` (> 0).
 
@@ -73,6 +75,7 @@ def overlapping_pairs(
         detection_key: (N,) number of the video, or of the video and class, of each detection.
         instance_key: (G,) the same of each instance; pairs have equal keys.
         at_least: Smallest temporal IoU of a pair.
+        overlap: Computes the temporal IoU.
     """
     by_key = np.argsort(instance_key, kind="stable")
     first = np.searchsorted(instance_key[by_key], detection_key, side="left")
@@ -85,7 +88,7 @@ def overlapping_pairs(
         )  # start of each detection's pairs in this block
         step = np.arange(len(detection)) - np.repeat(begin, count[rows])
         instance = by_key[np.repeat(first[rows], count[rows]) + step]
-        tiou = temporal_iou(
+        tiou = overlap(
             detections.start[detection],
             detections.end[detection],
             instances.start[instance],

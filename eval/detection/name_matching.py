@@ -9,6 +9,8 @@ from dataset.videos import Video
 from eval.segments import Segments
 from utils.errors import UserError
 
+EXTENSION = ".mp4"
+
 
 def match_predictions(
     database: dict[str, Video], predictions: Segments
@@ -29,6 +31,13 @@ def match_predictions(
     found = match_names(predictions.videos, database)
     note = prefix_note(found, "predictions", "annotations")
     notes = [note] if note else []
+    if extended := _match_with_extension(predictions.videos, found, database):
+        first = next(iter(extended))
+        notes.append(
+            f"predictions: {len(extended)} video names matched with and without {EXTENSION} "
+            f"(first: {first} is {extended[first]} in the annotations)"
+        )
+        found |= extended
     unknown = [name for name in predictions.videos if name not in found]
     if unknown:
         notes += _about_unknown_videos(unknown, len(found), database)
@@ -58,6 +67,19 @@ def match_list(
     return [database[found[name]] for name in names], [note] if note else []
 
 
+def _match_with_extension(
+    names: Iterable[str], found: dict[str, str], database: Collection[str]
+) -> dict[str, str]:
+    """The annotated video of each name that differs only in .mp4, unless another name is it."""
+    taken = set(found.values())
+    more: dict[str, str] = {}
+    for name in names:
+        other = name.removesuffix(EXTENSION) if name.endswith(EXTENSION) else name + EXTENSION
+        if name not in found and other in database and other not in taken:
+            more[name] = other
+    return more
+
+
 def _about_unknown_videos(unknown: list[str], found: int, database: dict[str, Video]) -> list[str]:
     """A warning if most predicted videos are unknown; an error if all are."""
     total = len(unknown) + found
@@ -81,6 +103,12 @@ def _about_classes(predicted: Collection[str], annotated: Collection[str]) -> li
         raise UserError(similar_text(pairs, "the predictions", "the annotations"))
     if not predicted or not annotated or set(predicted) & set(annotated):
         return []
+    if all(name.isdecimal() for name in predicted):
+        return [
+            "warning: no class of the prediction file is in the ground truth: the labels are "
+            f"numbers, such as {next(iter(predicted))}; --class_names FILE names the classes of "
+            "numbers, one per line"
+        ]
     return [
         "warning: no class of the prediction file is in the ground truth "
         f"({look_alikes(predicted, annotated)}); if these are names of the same classes, give "

@@ -44,6 +44,7 @@ def detection_values(result: DetectionResult) -> dict[str, Any]:
     rows = zip(result.classes, result.instances, result.detections, precision, strict=True)
     return json_ready(
         {
+            "protocol": result.protocol,
             "tiou": result.tiou,
             "mAP": result.mean_average_precision * 100,
             "average_mAP": result.averages(),
@@ -54,6 +55,7 @@ def detection_values(result: DetectionResult) -> dict[str, Any]:
             "detections_of_unknown_class": result.unknown_label,
             "false_positives_in_unknown_videos": result.unknown_video,
             "false_positives_without_annotation": result.unannotated,
+            **({"detections_in_ambiguous_intervals": result.ambiguous} if result.ambiguous else {}),
             "classes": {
                 name: {"instances": instances, "detections": detections, "AP": one_class}
                 for name, instances, detections, one_class in rows

@@ -1,4 +1,4 @@
-"""The prediction file, ActivityNet JSON: predictions of any method can be evaluated.
+"""Prediction files: ActivityNet JSON, CSV and the text of the THUMOS14 kit (docs/FORMATS.md).
 
 {"version": "...", "external_data": {},
  "results": {video: [{"label": class, "score": number, "segment": [start s, end s]}]}}
@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset.annotations import ROUNDING
 from dataset.labels import LabelReader
-from dataset.numbers import number_of
 from dataset.video_names import composed, is_text
-from eval.segments import Segments, segments_from_rows
+from eval.detection.columns import DETECTION
+from eval.detection.detection_rows import Row, make_table
+from eval.detection.file_format import WANTED, Format, format_of, read_text
+from eval.detection.table_file import read_table
+from eval.detection.thumos_files import read_kit_detections
+from eval.segments import Segments
 from utils.errors import UserError, shown
 from utils.files import read_json, write_json
 
 FORM = '{"results": {video: [{"label": name, "score": number, "segment": [start, end]}]}}'
-CONVERSION = "docs/FORMATS.md shows how to convert a pickled data frame"
 
 
 def write_predictions(path: Path, segments: Segments) -> None:
@@ -55,15 +57,18 @@ def read_predictions(
 ) -> Segments:
     """Reads the detections of a prediction file, of this program or any other.
 
-    Tolerated: no `version`, no `external_data`, additional keys, numbers written as strings,
-    detections in any order, videos with an empty list. Equal detections are all kept. Times outside
-    their range are treated as in the ActivityNet toolkit, see `_Doubtful`.
+    The content decides which format it is; for all but ActivityNet JSON a line says so. Tolerated:
+    additional keys and columns, numbers written as strings, detections in any order, in JSON no
+    `version`, no `external_data` and videos with an empty list. Equal detections are all kept.
+    Times outside their range are treated as in the ActivityNet toolkit.
 
     Args:
         path: File to read.
-        labels: How labels become class names; by default as they are written.
-        strict: Whether a negative time and an end before its start are errors.
-        say: Receives one warning per kind of doubtful time.
+        labels: How labels become class names; by default as they are written, and numbers in the
+            text of the THUMOS14 kit by the list of that kit.
+        strict: Whether a negative time, an end before its start and an unknown class number of
+            the kit are errors.
+        say: Receives the line about the format and one warning per kind of doubtful entry.
 
     Returns:
         Detections and videos in the order of the file, classes in order of appearance; names in
@@ -73,78 +78,98 @@ def read_predictions(
         UserError: If the file has another form or a number that is not finite; one line about the
             first such entry.
     """
-    content = read_json(path, "prediction", f"wanted JSON, {FORM}; {CONVERSION}")
+    path, where = Path(path), f"prediction file {path}"
+    class_name = labels or LabelReader()
+    form = format_of(path, "prediction")
+    if form is Format.TABLE:
+        return _read_table(path, where, class_name, strict=strict, say=say)
+    if form is Format.KIT_DETECTIONS:
+        videos, rows, notes = read_kit_detections(
+            read_text(path, "prediction"), where, class_name.class_names, strict=strict
+        )
+        for note in notes:
+            say(note)
+        return make_table(videos, rows, class_name, _line, where, strict=strict, say=say)
+    if form is Format.KIT_INTERVALS:
+        raise UserError(
+            f"{where} has lines of three values, as annotations of the THUMOS14 kit; wanted "
+            "detections, one per line: video start end class-number score"
+        )
+    results = _results(path)
+    videos = _video_names(path, results)
+    return make_table(
+        videos,
+        _json_rows(where, videos, results),
+        class_name,
+        lambda row: f"{videos[row.video]}, detection {row.number}",
+        where,
+        strict=strict,
+        say=say,
+    )
+
+
+def _read_table(
+    path: Path, where: str, labels: LabelReader, *, strict: bool, say: Callable[[str], object]
+) -> Segments:
+    """Reads a CSV file."""
+    table = read_table(read_text(path, "prediction"), where, DETECTION)
+    say(f"{where}: {table.note}")
+    index: dict[str, int] = {}
+    names = []
+    for name, line in zip(table.columns["video"], table.lines, strict=True):
+        if not name or not is_text(name):
+            raise UserError(f"{where}, line {line}: {shown(name)} is not a video name")
+        names.append(index.setdefault(composed(name), len(index)))
+    values = (table.columns[field] for field in ("label", "start", "end", "score"))
+    rows = (
+        Row(video, line, label, [start, end], score)
+        for video, line, label, start, end, score in zip(names, table.lines, *values, strict=True)
+    )
+    return make_table(tuple(index), rows, labels, _line, where, strict=strict, say=say)
+
+
+def _line(row: Row) -> str:
+    return f"line {row.number}"
+
+
+def _results(path: Path) -> Mapping[str, Any]:
+    """The object "results" of a JSON file."""
+    content = read_json(path, "prediction", f"{WANTED} (docs/FORMATS.md)")
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, dict):
         raise UserError(f'prediction file {path} has no "results" object at its top; wanted {FORM}')
-    videos = _video_names(path, results)
-    class_name = labels or LabelReader()
-    classes: dict[str, int] = {}
-    doubtful = _Doubtful()
-
-    def rows() -> Iterator[tuple[int, int, float, float, float]]:
-        for index, (video, items) in enumerate(zip(videos, results.values(), strict=True)):
-            if not isinstance(items, list):
-                found = type(items).__name__
-                raise UserError(f"prediction file {path}, {video}: wanted a list, found {found}")
-            for number, item in enumerate(items):
-                try:
-                    label, start, end, score = _detection(item, class_name)
-                    if start < 0 or end < start:
-                        segment = item["segment"]
-                        if strict:
-                            raise ValueError(_time_problem(start, segment))
-                        where = f"{video}, detection {number}: {shown(segment)}"
-                        start, end = doubtful.times(start, end, where)
-                except ValueError as error:
-                    where = f"prediction file {path}, {video}, detection {number}"
-                    raise UserError(f"{where}: {error}") from None
-                yield index, classes.setdefault(label, len(classes)), start, end, score
-
-    columns = list(rows())
-    for line in doubtful.lines():
-        say(line)
-    return segments_from_rows(videos, tuple(classes), columns)
+    return results
 
 
-class _Doubtful:
-    """Detections whose times are out of range, by what becomes of them: the first, and how many.
+def _json_rows(where: str, videos: tuple[str, ...], results: Mapping[str, Any]) -> Iterator[Row]:
+    """The detections of a JSON file."""
+    for index, (video, items) in enumerate(zip(videos, results.values(), strict=True)):
+        if not isinstance(items, list):
+            found = type(items).__name__
+            raise UserError(f"{where}, {video}: wanted a list, found {found}")
+        for number, item in enumerate(items):
+            try:
+                yield Row(index, number, item["label"], _segment(item), item["score"])
+            except (KeyError, TypeError, ValueError):
+                problem = _problem(item)
+                raise UserError(f"{where}, {video}, detection {number}: {problem}") from None
 
-    A time that is negative or before its start by rounding alone is set to 0 or to the start. The
-    others are kept: the ActivityNet toolkit uses negative times as they are, and a detection that
-    ends before it starts has a temporal IoU of 0 with every instance.
-    """
 
-    def __init__(self) -> None:
-        self.count: Counter[str] = Counter()
-        self.first: dict[str, str] = {}
+def _segment(item: dict[str, Any]) -> list[Any]:
+    segment = item["segment"]
+    if not isinstance(segment, list) or len(segment) != 2:
+        raise ValueError
+    return segment
 
-    def times(self, start: float, end: float, where: str) -> tuple[float, float]:
-        """Start and end of a detection to evaluate with."""
-        written = start, end
-        if -ROUNDING <= start < 0:
-            start = 0.0
-        if start - ROUNDING <= end < start:
-            end = start
-        if (start, end) != written:
-            self._add(f"up to {ROUNDING:g} s before 0 s or before their start were clipped", where)
-        if end < start:
-            self._add("that end before they start count as false positives", where)
-        elif start < 0:
-            self._add("that start before 0 s are evaluated as they are", where)
-        return start, end
 
-    def lines(self) -> list[str]:
-        """One warning per kind."""
-        return [
-            f"warning: {number} detections {what} (first: {self.first[what]}); correct them, or "
-            "use --strict to stop at them"
-            for what, number in self.count.items()
-        ]
-
-    def _add(self, what: str, where: str) -> None:
-        self.count[what] += 1
-        self.first.setdefault(what, where)
+def _problem(item: Any) -> str:
+    """Which part of an entry is not as wanted."""
+    if not isinstance(item, dict):
+        return f"wanted an object with label, score and segment, found {shown(item)}"
+    for key in ("label", "score", "segment"):
+        if key not in item:
+            return f"{key} is missing; wanted label, score and segment"
+    return f"segment {shown(item['segment'])} is not [start, end] in seconds"
 
 
 def _video_names(path: Path, results: Mapping[str, Any]) -> tuple[str, ...]:
@@ -160,40 +185,3 @@ def _video_names(path: Path, results: Mapping[str, Any]) -> tuple[str, ...]:
         name, count = Counter(names).most_common(1)[0]
         raise UserError(f"prediction file {path} has the video {shown(name)} {count} times")
     return names
-
-
-def _detection(item: Any, class_name: LabelReader) -> tuple[str, float, float, float]:
-    """Label, start, end and score of one entry.
-
-    Raises:
-        ValueError: If it has another form, saying what is wrong.
-    """
-    if not isinstance(item, dict):
-        raise ValueError(f"wanted an object with label, score and segment, found {shown(item)}")
-    for key in ("label", "score", "segment"):
-        if key not in item:
-            raise ValueError(f"{key} is missing; wanted label, score and segment")
-    segment = item["segment"]
-    label = class_name(item["label"])
-    if not isinstance(segment, list) or len(segment) != 2:
-        raise ValueError(f"segment {shown(segment)} is not [start, end] in seconds")
-    return (
-        label,
-        _number("segment start", segment[0]),
-        _number("segment end", segment[1]),
-        _number("score", item["score"]),
-    )
-
-
-def _number(what: str, value: Any) -> float:
-    """The finite number in a JSON value."""
-    number = number_of(value)
-    if number is None:
-        raise ValueError(f"{what} {shown(value)} is not a finite number")
-    return number
-
-
-def _time_problem(start: float, segment: Any) -> str:
-    if start < 0:
-        return f"segment {shown(segment)} starts before 0 s"
-    return f"segment {shown(segment)} ends before it starts; wanted [start, end] in seconds"

@@ -32,6 +32,8 @@ class Selection:
         unpredicted: Chosen videos without an entry in the prediction file.
         dropped: Number of detections left out because of the chosen videos or classes.
         notes: Lines about names that differ in the two files and about invalid segments.
+        ambiguous: Intervals of the chosen videos in which the THUMOS14 kit counts no false
+            positives; None if there are none or the protocol is another one.
     """
 
     truth: Segments
@@ -43,6 +45,7 @@ class Selection:
     unpredicted: tuple[str, ...]
     dropped: int
     notes: tuple[str, ...] = ()
+    ambiguous: Segments | None = None
 
 
 def select(

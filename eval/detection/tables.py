@@ -5,17 +5,18 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eval.detection.average_precision import DetectionResult
+from eval.detection.average_precision import ACTIVITYNET, DetectionResult
 
 
 def map_table(result: DetectionResult) -> str:
-    """The mAP at each threshold and the averages, three lines."""
+    """The mAP at each threshold and the averages, three lines; another protocol is named."""
+    protocol = _in_brackets(result.protocol)
     rows = [
         ["tIoU", *(f"{value:g}" for value in result.tiou)],
-        ["mAP %", *(f"{value * 100:.2f}" for value in result.mean_average_precision)],
+        [f"mAP %{protocol}", *(f"{value * 100:.2f}" for value in result.mean_average_precision)],
     ]
     averages = "   ".join(f"{name}: {value:.2f}" for name, value in result.averages().items())
-    return f"{_aligned(rows)}\naverage mAP %   {averages}"
+    return f"{_aligned(rows)}\naverage mAP %{protocol}   {averages}"
 
 
 def counts_line(result: DetectionResult) -> str:
@@ -49,11 +50,13 @@ def class_rows(values: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def class_csv(values: Mapping[str, Any]) -> str:
-    """All rows of `class_rows` as CSV; a value that does not exist is an empty cell."""
+    """All rows of `class_rows` as CSV, with the protocol as the last column; a value that does not
+    exist is an empty cell.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(class_columns(values))
-    writer.writerows(class_rows(values))
+    writer.writerow([*class_columns(values), "protocol"])
+    writer.writerows([*row, values["protocol"]] for row in class_rows(values))
     return text.getvalue()
 
 
@@ -61,7 +64,8 @@ def class_text(values: Mapping[str, Any]) -> str:
     """The rows of `class_rows` for the terminal, without the classes that have no instance."""
     rows = [["", *class_columns(values)[1:]]]
     rows += [[_cell(cell, 2) for cell in row] for row in class_rows(values) if row[1]]
-    lines = ["Average precision per class, in %", _aligned(rows)]
+    title = f"Average precision per class, in %{_in_brackets(values['protocol'])}"
+    lines = [title, _aligned(rows)]
     hidden = [row["detections"] for row in values["classes"].values() if not row["instances"]]
     if sum(hidden):
         lines.append(
@@ -97,6 +101,11 @@ def error_text(errors: Mapping[str, Any]) -> str:
             rows.append([name, *(_cell(v, 1) for v in (*row.values(), missed))])
         parts += ["", f"Instances missed by the best 10G, by {what}", _aligned(rows)]
     return "\n".join(parts)
+
+
+def _in_brackets(protocol: str) -> str:
+    """The protocol for a title; "" for the usual one."""
+    return "" if protocol == ACTIVITYNET else f" ({protocol})"
 
 
 def _cell(value: Any, decimals: int) -> str:
