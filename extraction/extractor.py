@@ -3,7 +3,7 @@
 Letters: B snippets of a batch, L frames of a snippet, T snippets of a video, D channels.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from itertools import tee
 from pathlib import Path
@@ -117,7 +117,7 @@ class Extractor:
                     for stream in self.networks
                 }
 
-    def _frames(self, video: Path) -> Iterator[dict[str, NDArray[Any]]]:
+    def _frames(self, video: Path) -> Generator[dict[str, NDArray[Any]], None, None]:
         """Yields each frame of the video by stream, at the rate of the settings."""
         statistics = DecodingStatistics()
         rate = self.settings.frames_per_second
@@ -164,5 +164,5 @@ def _prepared(net: I3D, device: Device) -> I3D:
     """The network on the device, with its batch norms folded."""
     net.fold_batch_norm()
     if device.on_cpu:  # 1.6 times as fast as contiguous weights (benchmarks/extraction.py)
-        net = net.to(memory_format=torch.channels_last_3d)
+        net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return net.to(device.device)

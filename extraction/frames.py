@@ -86,6 +86,7 @@ def rgb_frame(picture: "VideoFrame", pixel_aspect: Fraction, size: FrameSize) ->
 
     width, height = resized_shape(picture.width, picture.height, pixel_aspect, size.smaller_side)
     high_definition = picture.width > LARGEST_SD_WIDTH or picture.height > LARGEST_SD_HEIGHT
+    flags = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
     guess = Colorspace.ITU709 if high_definition else Colorspace.ITU601
     frame: NDArray[Any] = picture.reformat(
         width=width,
@@ -93,7 +94,7 @@ def rgb_frame(picture: "VideoFrame", pixel_aspect: Fraction, size: FrameSize) ->
         format="rgb24",
         src_colorspace=guess if picture.colorspace == UNSPECIFIED else None,
         dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BILINEAR,
+        interpolation=flags,
         threads=1,
     ).to_ndarray()
     matrix: Any = picture.side_data.get("DISPLAYMATRIX")

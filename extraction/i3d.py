@@ -152,7 +152,7 @@ class Inception(nn.Module):
         return torch.cat(branches, dim=1)
 
 
-def max_pool(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
+def max_pool(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
     """Max pooling with TensorFlow's "SAME" padding."""
     before, _ = same_padding(x.shape[2:], kernel, stride)
     return F.max_pool3d(x, kernel, stride, before, ceil_mode=True)  # which pads the end as needed

@@ -70,13 +70,13 @@ def load_i3d(path: Path, stream: str) -> I3D:
 
 def _weights_in(content: object) -> dict[str, Tensor] | None:
     """The tensors by parameter name; None if the file holds something else."""
-    if isinstance(content, Mapping):
-        for key in ("state_dict", "model_state_dict"):
-            if isinstance(content.get(key), Mapping):
-                content = content[key]
-        if content and all(isinstance(value, Tensor) for value in content.values()):
-            return {str(name).removeprefix("module."): value for name, value in content.items()}
-    return None
+    if not isinstance(content, Mapping):
+        return None
+    wrapped = [content.get(key) for key in ("state_dict", "model_state_dict")]
+    weights = next((inner for inner in wrapped if isinstance(inner, Mapping)), content)
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        return None
+    return {str(name).removeprefix("module."): value for name, value in weights.items()}
 
 
 def _listed(kind: str, names: list[str]) -> str:

@@ -34,7 +34,7 @@ def test_features_equal_the_reference_before_and_after_folding(flow_net: I3D, fr
     np.testing.assert_allclose(flow_net(clips).features, expected, rtol=1e-4, atol=1e-5)
     folded = random_i3d(2)
     folded.fold_batch_norm()
-    folded = folded.to(memory_format=torch.channels_last_3d)
+    folded.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     np.testing.assert_allclose(folded(clips).features, expected, rtol=1e-4, atol=1e-5)
     assert not any("bn" in name for name, _ in folded.named_parameters())
 
@@ -66,7 +66,7 @@ def test_real_weights_give_the_golden_features_and_logits(real_data: Path) -> No
     golden = np.load(real_data.parent / "golden" / "i3d.npz")
     net = load_i3d(real_data / "i3d_network" / "rgb_imagenet.pt", "rgb")
     net.fold_batch_norm()
-    net = net.to(memory_format=torch.channels_last_3d)
+    net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     output = net(noise(2, 3, 16))
     np.testing.assert_allclose(output.features, golden["noise_features"], atol=2e-5, rtol=0)
@@ -111,7 +111,7 @@ def test_errors_about_weights_say_what_is_wrong(tmp_path: Path, flow_net: I3D) -
     without = {n: w for n, w in weights.items() if n != "Mixed_4c.b0.conv3d.weight"}
     renamed = {n.replace("Mixed_5c", "Mixed_6a"): w for n, w in weights.items()}
     narrow = weights | {"Mixed_3b.b0.bn.weight": torch.ones(3)}
-    cases = {
+    cases: dict[str, list[tuple[object, str]]] = {
         "flow": [
             (without, "1 missing, such as Mixed_4c.b0.conv3d.weight"),
             (renamed, "unknown, such as Mixed_6a.b0.conv3d.weight"),
