@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Packages and modules; each may import those to its left, and itself.
 ORDER = [
-    *("utils", "models", "config", "dataset", "record", "eval"),
-    *("engine", "build", "experiment", "main_thu", "main_act"),
+    *("utils", "models", "extraction", "config", "dataset", "record", "eval"),
+    *("engine", "build", "prediction", "predict", "experiment", "main_thu", "main_act"),
 ]
 SCRIPTS = ["tools", "benchmarks"]  # may import everything, and are imported by no package
 CUDA_ALLOWED = {
@@ -18,6 +18,7 @@ CUDA_ALLOWED = {
     "utils/seed.py",  # the random state of the GPU belongs to a checkpoint
     "utils/distributed.py",  # the name of the backend
     "config/model_config.py",  # the value of --device
+    "extraction/command.py",  # likewise
 }
 # Starting the program with --help must not wait for these.
 SLOW_TO_IMPORT = {"torch", "numpy", "scipy", "pandas", "matplotlib", "wandb"}
@@ -80,6 +81,8 @@ def test_imports_go_one_way(path: Path) -> None:
     allowed = set(ORDER[: ORDER.index(own) + 1])
     if own in ("utils", "models"):
         allowed = {own}  # utils know nothing of the method, networks neither config nor data
+    if own == "extraction":
+        allowed = {own, "utils"}  # it makes features, whatever becomes of them
     if own in ("dataset", "record", "eval"):
         allowed -= {"models"}  # they need arrays and tensors, not networks
     assert top(imported(path)) & {*ORDER, *SCRIPTS, "tests"} <= allowed
@@ -111,7 +114,7 @@ def test_the_evaluation_does_not_need_torch() -> None:
 
 def test_flags_are_parsed_without_slow_imports() -> None:
     files = {module_name(path): path for path in FILES}
-    seen, pending = set(), {"main_thu", "main_act", "record.summary", "eval.summary"}
+    seen, pending = set(), {"main_thu", "main_act", "predict", "record.summary", "eval.summary"}
     while pending:
         name = pending.pop()
         seen.add(name)
