@@ -21,6 +21,7 @@ from models.acmnet import ACMNet
 from models.contrastive import ContrastiveLosses
 from models.criteria import ACMCriterion, Criterion, FTCLCriterion
 from models.ftclnet import FTCLNet
+from models.temporal_conv import TemporalConv
 from record.checkpoint import load_weights
 from utils.device import Device
 
@@ -53,11 +54,13 @@ def build_network(config: Config, data: DataSize, checkpoint: dict[str, Any]) ->
         divisors,
         config.input_dropout,
     )
+    form = config.temporal_conv
     if config.test or not config.ftcl:  # evaluation does not need the projection
-        net = ACMNet(*size)
+        net = ACMNet(*size, temporal_conv=form)
         optional = {"allow_unexpected": PROJECTION}
     else:
-        net = FTCLNet(*size, config.fc_dim, separate_gaps=config.objective == "paper")
+        separate_gaps = config.objective == "paper"
+        net = FTCLNet(*size, config.fc_dim, separate_gaps, temporal_conv=form)
         if config.without_fsd:
             # DistributedDataParallel waits for the gradient of every parameter that requires one.
             for name, parameter in net.named_parameters():
@@ -68,6 +71,15 @@ def build_network(config: Config, data: DataSize, checkpoint: dict[str, Any]) ->
     elif config.ftcl:
         print("warning: --ftcl without --checkpoint starts from random weights, not from ACM-Net")
     return net
+
+
+def describe_convolution(net: nn.Module, videos: int, num_snippets: int, device: Device) -> str:
+    """A line that names the form of the temporal convolution for batches of this size."""
+    convolutions = [module for module in net.modules() if isinstance(module, TemporalConv)]
+    names = [
+        c.form_name(videos, num_snippets, device.storage_dtype, device.device) for c in convolutions
+    ]
+    return f"temporal convolution: {', '.join(dict.fromkeys(names)) or 'none'}"
 
 
 def build_batches(

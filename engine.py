@@ -21,6 +21,7 @@ from utils.distributed import ALONE, Processes
 from utils.errors import UserError
 
 MAX_SKIPPED_IN_A_ROW = 10
+PREDICTED_SNIPPETS = 6000  # in a batch of predictions, including padding; bounds memory
 TOTAL, GRADIENT = "total", "gradient"
 
 
@@ -167,7 +168,7 @@ def predict(
     num_snippets: int,
     device: Device,
     after_videos: Callable[[int], object] = lambda count: None,
-    batch_snippets: int = 6000,
+    batch_snippets: int = PREDICTED_SNIPPETS,
     processes: Processes = ALONE,
 ) -> list[VideoScores]:
     """Scores every video of a split, in batches of videos of similar length.

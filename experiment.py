@@ -15,6 +15,7 @@ from build import (
     build_evaluator,
     build_network,
     build_optimizer,
+    describe_convolution,
     build_timelines,
     loss_weights,
     try_step,
@@ -23,7 +24,7 @@ from config.model_config import Config, make_config, settings_of
 from dataset.labels import make_label_reader
 from dataset.layouts import Dataset, read_dataset
 from dataset.timing import SnippetTiming
-from engine import predict, train_one_epoch
+from engine import PREDICTED_SNIPPETS, predict, train_one_epoch
 from eval.dashboard import class_table
 from eval.detection.prediction_file import write_predictions
 from eval.evaluator import Evaluation, Evaluator
@@ -125,6 +126,8 @@ def train(
     """Trains for all epochs; evaluates, logs and saves after each."""
     generator = seed_everything(config.seed, processes.rank)
     net = build_network(config, data, checkpoint).to(device.device)
+    videos = config.batch_size * (2 if config.ftcl else 1) // processes.world_size
+    print(describe_convolution(net, videos, config.num_snippets, device))
     split = data.splits["train"]
     batches = build_batches(config, split, generator, device.device)
     criterion, weights = build_criterion(config, net), loss_weights(config)
@@ -234,6 +237,8 @@ def test(
     """Evaluates a checkpoint; writes predictions and report beside it or into `--save_dir`."""
     warn_of_other_data(checkpoint, data)
     net = build_network(config, data, checkpoint).to(device.device)
+    videos = max(PREDICTED_SNIPPETS // config.num_snippets, 1)
+    print(describe_convolution(net, videos, config.num_snippets, device))
     split = data.splits["test"]
     with progress_bar(len(split.videos), "video", "scoring") as bar:
         scores = predict(net, split, config.num_snippets, device, bar.update, processes=processes)

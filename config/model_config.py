@@ -45,6 +45,7 @@ class Config(LocalizationSettings):
     device: str = experiment("auto", "device of the computation; auto is CUDA if available", free_on_resume=True, choices=("auto", "cpu", "cuda"))
     gpu: str = experiment("0", "index of the CUDA device among those that CUDA_VISIBLE_DEVICES leaves; unused without CUDA and under torchrun, where each process has its own", free_on_resume=True, metavar="N")
     precision: str = experiment("auto", "arithmetic of the matrix products; bf16 also keeps features and embeddings in bfloat16; auto is tf32 on CUDA, fp32 on the CPU", choices=("auto", "fp32", "tf32", "bf16"))
+    temporal_conv: str = experiment("auto", "form of the convolution over time on the CPU: winograd (fewer products, other last digits), direct, or auto: winograd where it is faster; bf16 and CUDA are always direct", choices=("auto", "winograd", "direct"))
     deterministic: bool = experiment(False, "identical bits in every run on CUDA too (slower); the CPU always gives them")
     resume: bool = experiment(False, "resume the run in the directory from its latest checkpoint", free_on_resume=True)
     force: bool = experiment(False, "with --resume: continue although settings or data differ from those of the run", free_on_resume=True)

@@ -76,6 +76,7 @@ class ACMNet(nn.Module):
             T // divisor best snippets (at least one).
         input_dropout: Probability of dropping a channel before the embedding and before the
             attention, as on ActivityNet; 0 leaves these layers out, as on THUMOS14.
+        temporal_conv: Form of the convolution of the embedding, see `TemporalConv`.
     """
 
     def __init__(
@@ -85,13 +86,14 @@ class ACMNet(nn.Module):
         dropout: float = 0.7,
         topk_divisors: tuple[int, int, int] = (8, 3, 3),
         input_dropout: float = 0.0,
+        temporal_conv: str = "auto",
     ) -> None:
         super().__init__()
         # With dropout first, the convolution is named feature_embedding.1, as in the official
         # ActivityNet checkpoints.
         self.feature_embedding = nn.Sequential(
             *([Dropout(input_dropout)] if input_dropout else []),
-            TemporalConv(feature_dim, feature_dim, kernel_size=3),
+            TemporalConv(feature_dim, feature_dim, kernel_size=3, form=temporal_conv),
             nn.ReLU(),
         )
         self.attention_dropout = Dropout(input_dropout) if input_dropout else nn.Identity()

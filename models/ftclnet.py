@@ -16,7 +16,7 @@ class FTCLNet(ACMNet):
     Args:
         feature_dim: D.
         num_classes: C.
-        dropout, topk_divisors, input_dropout: As in `ACMNet`.
+        dropout, topk_divisors, input_dropout, temporal_conv: As in `ACMNet`.
         fc_dim: P, even; the first half of the projected channels is compared for matches, the
             second half for gaps.
         separate_gaps: Insert and delete have a projection each, as in the paper; otherwise they
@@ -32,8 +32,11 @@ class FTCLNet(ACMNet):
         input_dropout: float = 0.0,
         fc_dim: int = 1024,
         separate_gaps: bool = False,
+        temporal_conv: str = "auto",
     ) -> None:
-        super().__init__(feature_dim, num_classes, dropout, topk_divisors, input_dropout)
+        super().__init__(
+            feature_dim, num_classes, dropout, topk_divisors, input_dropout, temporal_conv
+        )
         self.feature_trans = nn.Linear(feature_dim, fc_dim)
         self.delete_trans = nn.Linear(feature_dim, fc_dim // 2) if separate_gaps else None
 

@@ -1,4 +1,4 @@
-"""Convolution over time as matrix products.
+"""Convolution over time as matrix products: one per tap, or fewer in Winograd's form.
 
 This accounts for nearly all arithmetic of the networks.
 
@@ -12,16 +12,49 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from models.winograd import Winograd
+
+FORMS = ("auto", "winograd", "direct")
+# Three pairs of points: 8 products for 6 snippets instead of 18. Larger tiles save little more and
+# have larger rounding errors (benchmarks/temporal_conv.py).
+WINOGRAD = Winograd((0.5, 1.0, 2.0))
+WINOGRAD_TYPES = (torch.float32, torch.float64)
+# Below these sizes, transforming costs more than the products that it saves.
+WINOGRAD_CHANNELS = 128
+WINOGRAD_SAVED_PRODUCTS = 1000  # products of one snippet with the weights of a tap
 TRANSPOSED_ROWS = 128  # transposed at a time: what fits into the cache of a core
 
 
 class TemporalConv(nn.Conv1d):
     """`Conv1d` with the same parameters, for (B, T, I) input, zero-padded to the same length.
 
-    One product per tap over all snippets of all videos at once, accumulated in place: on the CPU
-    this comes close to the speed of plain matrix products, forward and backward, whereas the
-    library's convolution spends much of its time on transposing (benchmarks/training.py).
+    The direct form is one product per tap over all snippets of all videos at once, accumulated in
+    place: on the CPU this comes close to the speed of plain matrix products, forward and backward,
+    whereas the library's convolution spends much of its time on transposing
+    (benchmarks/training.py). Winograd's form, for three taps on the CPU in float32 or float64,
+    needs 4/9 of the products; its results differ in the last digits.
+
+    Args:
+        in_channels, out_channels, kernel_size: I, O and K.
+        bias: Whether the output has a bias.
+        form: "winograd" where it exists, "direct", or "auto": Winograd's form where it is faster.
+
+    Raises:
+        ValueError: For an unknown form.
     """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        bias: bool = True,
+        form: str = "auto",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, bias=bias)
+        if form not in FORMS:
+            raise ValueError(f"form is {form!r}: wanted one of {', '.join(FORMS)}")
+        self.form = form
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, I) -> (B, T, O), B >= 1; in bfloat16 under such autocast.
@@ -34,8 +67,61 @@ class TemporalConv(nn.Conv1d):
             x = x.to(torch.get_autocast_dtype(kind))
         elif x.dtype != self.weight.dtype:
             raise ValueError(f"the input is {x.dtype}, the weights are {self.weight.dtype}")
-        result: Tensor = _TapProducts.apply(x, self.weight, self.bias)
+        if _is_exporting():
+            weight = self.weight.to(x.dtype)
+            bias = None if self.bias is None else self.bias.to(x.dtype)
+            reach = self.kernel_size[0] // 2
+            return F.conv1d(x.mT, weight, bias, padding=reach).mT
+        winograd = self.uses_winograd(len(x), x.shape[1], x.dtype, x.device)
+        form = _WinogradProducts if winograd else _TapProducts
+        result: Tensor = form.apply(x, self.weight, self.bias)
         return result
+
+    def uses_winograd(
+        self, batch: int, num_snippets: int, dtype: torch.dtype, device: torch.device
+    ) -> bool:
+        """Whether input (B, T, I) of this type is convolved in Winograd's form."""
+        if device.type != "cpu" or dtype not in WINOGRAD_TYPES or self.kernel_size != (3,):
+            return False
+        if self.form == "auto":
+            tiles = -(-num_snippets // WINOGRAD.outputs)
+            saved = batch * (3 * num_snippets - WINOGRAD.products * tiles)
+            narrow = min(self.in_channels, self.out_channels) < WINOGRAD_CHANNELS
+            compiling = torch.compiler.is_compiling()  # which could not fuse the blocks
+            return not narrow and saved >= WINOGRAD_SAVED_PRODUCTS and not compiling
+        return self.form == "winograd"
+
+    def form_name(
+        self, batch: int, num_snippets: int, dtype: torch.dtype, device: torch.device
+    ) -> str:
+        """The form in which such input is convolved, for people; arguments: see `uses_winograd`."""
+        taps = self.kernel_size[0]
+        if not self.uses_winograd(batch, num_snippets, dtype, device):
+            return f"direct ({taps} products per snippet)"
+        outputs, products = WINOGRAD.outputs, WINOGRAD.products
+        return f"Winograd F({outputs}, {taps}) ({products / outputs:.2f} products per snippet)"
+
+
+class _WinogradProducts(torch.autograd.Function):
+    """Convolution with three taps in Winograd's form."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return WINOGRAD.convolve(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        to_input = to_weight = to_bias = None
+        if ctx.needs_input_grad[0]:  # the taps in reverse order, inputs and outputs exchanged
+            to_input = WINOGRAD.convolve(gradient, weight.transpose(0, 1).flip(2), None)
+        if ctx.needs_input_grad[1]:
+            to_weight = WINOGRAD.weight_gradient(x, gradient)
+        if ctx.needs_input_grad[2]:
+            to_bias = gradient.sum(dim=(0, 1))
+        return to_input, to_weight, to_bias
 
 
 class _TapProducts(torch.autograd.Function):
@@ -83,6 +169,12 @@ class _TapProducts(torch.autograd.Function):
             total = F.pad(torch.stack(shifted).sum(dim=0), (0, 0, 0, num_taps - 1))
             to_input = total.view(len(gradient), -1, total.shape[1])[:, : gradient.shape[1]]
         return to_input, to_weight, to_bias
+
+
+def _is_exporting() -> bool:
+    """Whether torch.export or the ONNX export is tracing: they know the library's convolution."""
+    exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # since torch 2.7
+    return bool(exporting() or torch.onnx.is_in_onnx_export())
 
 
 def _padded(x: Tensor, before: int, after: int) -> Tensor:
