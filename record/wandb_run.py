@@ -202,9 +202,8 @@ class WandbRun:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        _print(
-            f"wandb failed ({_short(error)}); training continues, metrics.jsonl contains all values"
-        )
+        message = f"wandb failed ({_short(error)}); this run continues without it"
+        _print(f"{message}, and its directory contains all values")
         self.run = None
 
 
