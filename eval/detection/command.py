@@ -159,7 +159,7 @@ def selection_lines(chosen: Selection, result: DetectionResult) -> list[str]:
         "false positives in videos outside the ground truth": result.unknown_video,
         "false positives in videos without an annotated instance": result.unannotated,
     }
-    if result.ambiguous:
+    if any(result.ambiguous):
         fewest, most = min(result.ambiguous), max(result.ambiguous)
         numbers = str(most) if fewest == most else f"{fewest} to {most}, depending on the tIoU"
         lines.append(f"detections left out, in ambiguous intervals: {numbers}")
