@@ -35,7 +35,7 @@ class DecodingStatistics:
     Attributes:
         pictures: Number of pictures decoded.
         seconds: End of the last picture, in seconds of a player.
-        warnings: What is damaged or missing, one line each.
+        warnings: What is damaged or missing, one line each without the path.
     """
 
     pictures: int = 0
@@ -71,7 +71,9 @@ class Video:
         self.stated_seconds = _stated_seconds(container, stream)
         self._container = container
 
-    def pictures(self, statistics: DecodingStatistics) -> Generator["Timed[VideoFrame]"]:
+    def pictures(
+        self, statistics: DecodingStatistics
+    ) -> Generator["Timed[VideoFrame]", None, None]:
         """Yields the pictures with their times, in the order in which they are shown.
 
         Damaged parts are skipped; `statistics` gets a warning about them at the end.
@@ -100,7 +102,7 @@ class Video:
         stated = self.stated_seconds
         if stated is not None and statistics.seconds < stated - SHORTER_SECONDS:
             statistics.warnings.append(
-                f"{self.path}: the last picture ends at second {statistics.seconds:.2f} of "
+                f"the last picture ends at second {statistics.seconds:.2f} of "
                 f"{float(stated):.2f}; the rest is missing (was the copy interrupted?)"
             )
 
@@ -119,7 +121,7 @@ class Video:
             yield from pictures
         if damage:
             statistics.warnings.append(
-                f"{self.path}: damaged in {len(damage)} places, the first near second "
+                f"damaged in {len(damage)} places, the first near second "
                 f"{damage[0]:.2f}; frames there repeat the picture before or show errors"
             )
 

@@ -63,7 +63,9 @@ def flow_of(previous: Gray, following: Gray) -> Flow:
     return np.clip(flow, -LARGEST_PIXELS, LARGEST_PIXELS, out=flow) / np.float32(LARGEST_PIXELS)
 
 
-def flow_frames(frames: Iterable[Gray], workers: int = 1, crop: int = CROP) -> Generator[Flow, None, None]:
+def flow_frames(
+    frames: Iterable[Gray], workers: int = 1, crop: int = CROP
+) -> Generator[Flow, None, None]:
     """Yields the flow from each frame of a video to the next, one flow per frame, in order.
 
     The last frame has no next one and repeats the flow before it; a single frame has flow 0.

@@ -1,6 +1,6 @@
 """Decodes video files to RGB frames at a constant rate, in constant memory."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -60,7 +60,7 @@ def resampled_frames(
     frames_per_second: float,
     size: FrameSize = NETWORK_SIZE,
     statistics: DecodingStatistics | None = None,
-) -> Iterator[NDArray[np.uint8]]:
+) -> Generator[NDArray[np.uint8], None, None]:
     """Decodes a video to RGB frames at a constant rate.
 
     Frame k is the picture that a player shows at second k / frames_per_second, according to the
