@@ -1,6 +1,7 @@
 """Starts main_thu.py and reads the metrics of its runs, for the scripts in this directory."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -9,25 +10,33 @@ from typing import Any
 
 from config.datasets import THUMOS14
 from eval.detection.average_precision import average_name
+from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 MAIN_AVERAGE = average_name(*THUMOS14.main_average)  # of main_thu.py, such as .1-.7
 MAIN_METRIC = f"average {MAIN_AVERAGE}"  # its name in metrics.jsonl: mAP in percent
 
 
-def call(*arguments: object) -> float:
+def call(*arguments: object, show: bool = False) -> float:
     """Runs Python with the given arguments in the repository.
+
+    Args:
+        arguments: Script, or -m and a module, and its flags.
+        show: Whether to show what the command prints on standard output.
 
     Returns:
         Wall-clock time in seconds.
 
     Raises:
-        CalledProcessError: If the command fails; it has printed why.
+        UserError: If the command fails; it has printed why.
     """
     command = [sys.executable, *map(str, arguments)]
     print("+ python", *command[1:], file=sys.stderr, flush=True)
     start = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    output = None if show else subprocess.DEVNULL
+    status = subprocess.run(command, cwd=ROOT, check=False, stdout=output).returncode
+    if status:
+        raise UserError(f"{shlex.join(command)} ended with status {status}; see its message above")
     return time.perf_counter() - start
 
 
