@@ -34,8 +34,8 @@ def main() -> None:
     seconds: dict[str, float] = {}
     if options.compose and not (data / "gt.json").exists():
         script, *arguments = shlex.split(options.compose)
-        script = Path(script).resolve()
-        seconds["writing the data"] = call(script, data, *arguments, show=True)
+        path = Path(script).resolve()
+        seconds["writing the data"] = call(path, data, *arguments, show=True)
     extraction = _extraction_flags(options)
     if options.videos:
         videos = ("--videos", options.videos.resolve(), "--output", data)
@@ -44,8 +44,8 @@ def main() -> None:
     common = ("--dataset", "custom", "--data_dir", data)
     seconds["check"] = call("-m", "dataset.check", data, "--dataset", "custom", show=True)
     acmnet, ftcl = output / "acmnet", output / "ftcl"
-    flags = (*common, "--num_snippets", options.num_snippets, "--seed", options.seed)
-    flags += ("--without_wandb",)
+    numbers = ("--num_snippets", options.num_snippets, "--seed", options.seed)
+    flags = (*common, *numbers, "--without_wandb")
     seconds["ACM-Net"] = call(
         "main_thu.py", *flags, "--save_dir", acmnet, "--epochs", options.epochs, show=True
     )
