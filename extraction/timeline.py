@@ -42,7 +42,7 @@ def in_order(
     start: Fraction | None = None,
     longest_gap: Fraction = Fraction(LONGEST_GAP_SECONDS),
 ) -> Iterator[Timed[Picture]]:
-    """Gives every picture a time and a duration, so that the times never fall.
+    """Gives every picture a plausible time and duration; the times never fall.
 
     A missing time is that of the previous picture plus its duration. Swapped times of neighbors
     are sorted. At an implausible jump (backwards, or forwards by more than `longest_gap`) the
@@ -60,16 +60,20 @@ def in_order(
     """
     waiting: deque[tuple[Picture, Fraction]] = deque()
     times: list[Fraction] = []
+    latest: Fraction | None = None  # time of the last picture that was yielded
 
     def first() -> Timed[Picture]:
+        nonlocal latest
         picture, duration = waiting.popleft()
-        return Timed(picture, heapq.heappop(times), duration)
+        seconds = heapq.heappop(times)
+        latest = seconds if latest is None else max(latest, seconds)
+        return Timed(picture, latest, duration)
 
     shift = Fraction(0)
     newest: Fraction | None = None
     expected = start or Fraction(0)
     for picture, stated, stated_duration in pictures:
-        duration = stated_duration if stated_duration > 0 else usual_duration
+        duration = stated_duration if 0 < stated_duration <= longest_gap else usual_duration
         seconds = expected if stated is None else stated + shift
         if newest is not None:
             earliest = newest - max(Fraction(1), REORDERED * duration)
@@ -125,7 +129,7 @@ def resampled(
                 frame += 1
         shown = picture
     if shown is not None:
-        end = shown.seconds + shown.duration - early
+        end = shown.seconds + shown.duration - 2 * early  # two rounded values
         while frame == 0 or origin + frame / frames_per_second < end:
             yield shown.picture
             frame += 1
