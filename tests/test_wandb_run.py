@@ -1,10 +1,12 @@
 """A training and a test as a user starts them, read back from the files of their offline runs."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 wandb = pytest.importorskip("wandb")
@@ -14,7 +16,7 @@ from record.checkpoint import read_checkpoint  # noqa: E402
 from record.run_log import RunLog  # noqa: E402
 from record.wandb_names import wandb_name  # noqa: E402
 from record.wandb_run import Table  # noqa: E402
-from tests.data_folder import make_data  # noqa: E402
+from tests.data_folder import edit_json, make_data  # noqa: E402
 from tests.program import run_main  # noqa: E402
 from tests.wandb_file import OfflineRun  # noqa: E402
 
@@ -151,7 +153,7 @@ def test_the_timelines_of_the_same_videos_are_drawn_every_other_epoch(
     for name in wanted:
         picture = Image.open(run.file(run.history[2][name]))
         assert picture.width == 1500
-        assert picture.convert("L").getextrema()[0] < 80  # something is drawn
+        assert np.asarray(picture.convert("L")).min() < 80  # something is drawn
 
 
 def test_the_best_checkpoint_is_an_artifact(run: OfflineRun, trained: Path) -> None:
@@ -220,6 +222,31 @@ def test_a_failing_artifact_does_not_stop_the_run(
     printed = run_main(flags(data, "--epochs", 1, "--wandb_artifacts", "--save_dir", tmp_path))
     assert "wandb failed (No space left on device)" in printed
     assert "checkpoints and metrics" in printed
+
+
+def test_a_test_without_instances_and_a_disabled_wandb(
+    data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "data"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("save"))
+    edit_json(own / "gt.json", without_test_instances)
+    test = ["--test", "--checkpoint", trained / "THUMOS_best.pth", "--save_dir", tmp_path]
+    printed = run_main(flags(own, *test, "--wandb_artifacts"))
+    assert "wandb failed" not in printed
+    assert len(OfflineRun(tmp_path).artifacts["predictions"]) == 1
+
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    wandb.teardown()
+    folder = tmp_path / "disabled"
+    printed = run_main(flags(data, "--epochs", 2, "--wandb_artifacts", "--save_dir", folder))
+    assert "wandb" not in printed
+    assert not (folder / "wandb").exists()
+
+
+def without_test_instances(content: dict[str, Any]) -> None:
+    for video in content["database"].values():
+        if video["subset"] == "test":
+            video["annotations"] = []
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ TRAINING = [
     BadInput("`--start_epoch 5 --epochs 5`", "--start_epoch 5 --epochs 5"),
     BadInput("`--test` without a checkpoint", "--test"),
     BadInput("`--report` while training", "--report"),
+    BadInput("`--wandb_test` while training", "--wandb_test"),
+    BadInput("`--wandb_artifacts` with `--without_wandb`", "--wandb_artifacts"),
+    BadInput("`--wandb_tags` with an empty tag", "--wandb_tags ''"),
+    BadInput("`--wandb_videos nowhere`, which is no test video", "--wandb_videos nowhere"),
     BadInput("`--seeds 1 1`", "--seeds 1 1"),
     BadInput("`--seeds 1 2 --test`", TEST + " --seeds 1 2"),
     BadInput(
@@ -43,6 +47,11 @@ TRAINING = [
 
 EVALUATION = [
     Evaluated("`--ap coco`", "--ap coco"),
+    Evaluated("`--protocol coco`", "--protocol coco"),
+    Evaluated("`--ap activitynet --protocol thumos-kit`", "--ap activitynet --protocol thumos-kit"),
+    Evaluated("`--convert predictions.mat`", "--convert predictions.mat"),
+    Evaluated("`--ground_truth data`, a data directory", "--ground_truth data"),
+    Evaluated("`--ground_truth data/test`, a folder of other files", "--ground_truth data/test"),
     Evaluated("`--dataset UCF101`", "--dataset UCF101"),
     Evaluated("`--error_tiou high`", "--error_tiou high"),
     Evaluated("`--tiou high`", "--tiou high"),
