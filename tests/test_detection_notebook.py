@@ -18,6 +18,17 @@ def test_the_example_of_the_docstring() -> None:
     assert result.failed == 0
 
 
+def test_the_example_of_the_readme() -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    code = next(
+        part.partition("```")[0] for part in text.split("```python\n") if "score_frames(" in part
+    )
+    *lines, last = code.rstrip().splitlines()
+    values: dict[str, pd.DataFrame] = {}
+    exec("\n".join([*lines, f"result = {last}"]), values)
+    assert list(values["result"].loc["mean"]) == [2, 1, 50, 50]
+
+
 TRUTH = pd.DataFrame(
     {
         "video": ["a", "a", "b", "a"],

@@ -130,6 +130,9 @@ def class_list(folder: Path) -> Path | None:
 
 def _annotation_files(folder: Path) -> list[tuple[Path, str, str]]:
     """Path, class and subset of each annotation file, in the order of the class list."""
+    annotations = Path(folder) / "gt.json"
+    if annotations.exists():
+        raise UserError(f"annotation folder {folder} is a data directory; give {annotations}")
     found = [
         (path, composed(match[1]), match[2])
         for path in sorted(Path(folder).iterdir())

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from eval.detection.table_file import HEADER as HEAD
 from tests.bad_inputs.case import DETECTION, RESUME, TEST, BadInput, cut, edit, put
+from tests.data_folder import LABELS
 
 GOOD, LATEST, PREDICTIONS = "good.pth", "done/THUMOS_latest.pth", "pred.json"
 NAME = "video_test_0000000"
@@ -147,6 +149,26 @@ PREDICTION_FILES = [
     Evaluated("a video name that is not valid Unicode", spoil=results({"\ud800": []})),
     Evaluated("no video in common with the annotations", spoil=results({"another": []})),
     Warned("few videos in common with the annotations", spoil=edit(PREDICTIONS, mostly_unknown)),
+    Evaluated("a text file", spoil=put(PREDICTIONS, "not predictions")),
+    Evaluated("CSV without a header", spoil=put(PREDICTIONS, f"{NAME},1,2,{LABELS[0]},0.5\n")),
+    Evaluated("CSV without a score", spoil=put(PREDICTIONS, f"{HEAD[:-6]}\n{NAME},1,2,a\n")),
+    Evaluated("CSV with a row too short", spoil=put(PREDICTIONS, f"{HEAD}\n{NAME},1,2\n")),
+    Evaluated("CSV with a word as a time", spoil=put(PREDICTIONS, f"{HEAD}\n{NAME},1,x,a,1\n")),
+    Evaluated("CSV with an open quote", spoil=put(PREDICTIONS, f'{HEAD}\n{NAME},1,2,"a,1\n')),
+    Evaluated(
+        "text of the THUMOS14 kit with a line too short",
+        spoil=put(PREDICTIONS, f"{NAME} 1 2 7 0.5\n{NAME} 1 2\n"),
+    ),
+    Evaluated(
+        "text of the THUMOS14 kit with other class numbers",
+        spoil=put(PREDICTIONS, f"{NAME}.mp4 1 2 0 0.5\n"),
+    ),
+    Warned(
+        "text of the THUMOS14 kit with some other class numbers",
+        spoil=put(PREDICTIONS, f"{NAME}.mp4 1 2 7 0.5\n{NAME}.mp4 1 2 5 0.5\n"),
+    ),
+    Evaluated("annotations of the THUMOS14 kit", spoil=put(PREDICTIONS, f"{NAME} 1 2\n")),
+    Warned("CSV with labels that are numbers", spoil=put(PREDICTIONS, f"{HEAD}\n{NAME},1,2,0,1\n")),
     Evaluated("a video twice", spoil=put(PREDICTIONS, '{"results": {"a": [], "a": []}}')),
     Evaluated("a pickle", spoil=put(PREDICTIONS, pickle.dumps({}))),
     Warned("no class in common with the annotations", spoil=edit(PREDICTIONS, other_classes)),
