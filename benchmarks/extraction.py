@@ -19,7 +19,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import av
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -139,6 +138,8 @@ def _time_videos(extractor: Extractor, network: float, options: argparse.Namespa
 
 def _write_video(path: Path, seconds: int, width: int, height: int) -> None:
     """Writes a video of a moving pattern with noise, which compresses like a filmed one."""
+    import av  # not above: the networks are timed without it as well
+
     random = np.random.default_rng(0)
     pattern = random.integers(0, 256, (height // 8 + 1, width // 4 + 1, 3)).astype(np.uint8)
     pattern = np.kron(pattern, np.ones((8, 8, 1), np.uint8))
