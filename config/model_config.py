@@ -64,7 +64,7 @@ class Config(LocalizationSettings):
     num_workers: int = data(4, "threads that read feature files; does not affect results", free_on_resume=True, at_least=1, at_most=256)
     feature_memory: float = data(-1.0, "GiB of features to keep in memory (on CUDA: GPU memory); beyond that, snippets are read from the files during the computation, 0 always does so; -1 is half of the free memory; does not affect results", free_on_resume=True, at_least=-1)
     label_aliases: tuple[str, ...] = data((), "other spellings of labels in gt.json: pairs OTHER=CLASS, a .json file {other: class}, or the word similar (labels that differ only in case, spaces, underscores or hyphens are the same)", in_checkpoint=True, metavar="OTHER=CLASS")
-    class_names: str = data("", "file with the names of labels that are numbers in gt.json: one per line in index order from 0, or lines of number and name", metavar="FILE")
+    class_names: str = data("", "file with the names of labels that are numbers in gt.json: one per line in index order from 0, or lines of number and name; with --dataset custom the list of classes (default: the labels of the training videos)", metavar="FILE")
     ignore_labels: tuple[str, ...] = data((), "labels in gt.json whose annotations are left out, besides those of the data set (THUMOS14: Ambiguous)", in_checkpoint=True, metavar="LABEL")
     strict: bool = data(False, "stop at invalid times and durations in gt.json instead of a warning", free_on_resume=True)
 
@@ -126,7 +126,7 @@ class Config(LocalizationSettings):
             raise UserError("--report needs --test --checkpoint FILE: it shows an evaluation")
         if self.wandb_test and not self.test:
             raise UserError(
-                "--wandb_test needs --test --checkpoint FILE: training is always logged"
+                "--wandb_test needs --test --checkpoint FILE: training is logged without it"
             )
         for tag in self.wandb_tags:
             if not 1 <= len(tag) <= 64:
