@@ -17,7 +17,7 @@ class DatasetSpec:
         name: Value of `--dataset` and prefix of the checkpoint files.
         title: Name in texts and figures.
         aliases: Other accepted values of `--dataset`.
-        classes: Names of the action classes, in index order.
+        classes: Names of the action classes, in index order; none if the data or a file name them.
         ignored_labels: Labels in its annotation files that are no class, and are left out.
         train_subset, test_subset: Subsets of the annotation file, as the data set calls them.
         defaults: Values of the settings that depend on the data set (`BY_DATASET`), by field.
@@ -164,8 +164,22 @@ def _activitynet(version: str, data_dir: str) -> DatasetSpec:
 ACTIVITYNET12 = _activitynet("12", "data/ActivityNet12")
 ACTIVITYNET13 = _activitynet("13", "data/ActivityNet13")
 
+# Videos of the user (docs/YOUR_DATA.md), with the settings of THUMOS14. The classes are those of
+# --class_names, or else the labels of the training videos (dataset/classes.py).
+CUSTOM = DatasetSpec(
+    name="custom",
+    title="custom data",
+    classes=(),
+    train_subset="train",
+    test_subset="test",
+    defaults={**THUMOS14.defaults, "data_dir": "data/custom"},
+    main_average=THUMOS14.main_average,
+    length_edges=THUMOS14.length_edges,
+    number_edges=THUMOS14.number_edges,
+)
+
 DATASETS: dict[str, DatasetSpec] = {
-    spec.name: spec for spec in (THUMOS14, ACTIVITYNET12, ACTIVITYNET13)
+    spec.name: spec for spec in (THUMOS14, ACTIVITYNET12, ACTIVITYNET13, CUSTOM)
 }
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
+from dataset.classes import BUILT_IN, FROM_LABELS
 from dataset.features.files import FeatureFile
 from dataset.labels import similar_labels, similar_text
 from dataset.video_names import match_names, prefix_note
@@ -34,6 +35,7 @@ def check_names(
     classes: Sequence[str],
     training: Collection[str],
     problems: Problems,
+    classes_from: str = BUILT_IN,
 ) -> None:
     """Checks that the videos of the splits are annotated, with known classes, and in one split.
 
@@ -44,12 +46,13 @@ def check_names(
         training: Names of the training videos. If they are not read, a test video among them only
             gets a warning.
         problems: Collects what is wrong.
+        classes_from: Source of the class names, for messages.
     """
     for split, listed in names.items():
         for name in listed:
             if database and name not in database:
                 problems.add(f"split_{split}.txt: {name} is not in gt.json")
-    _check_labels(names, database, classes, problems)
+    _check_labels(names, database, classes, problems, classes_from)
     everywhere = Counter(name for listed in names.values() for name in listed)
     for name, count in everywhere.items():
         if count > 1:
@@ -69,6 +72,7 @@ def _check_labels(
     database: Mapping[str, Video],
     classes: Sequence[str],
     problems: Problems,
+    classes_from: str,
 ) -> None:
     unknown: dict[str, list[str]] = {}  # unknown label -> videos that have it
     for split, listed in names.items():
@@ -80,15 +84,18 @@ def _check_labels(
             for label in video.labels:
                 if label not in classes:
                     unknown.setdefault(label, []).append(video.name)
+    source = "the training videos" if classes_from == FROM_LABELS else classes_from
     for label, videos in unknown.items():
         near = get_close_matches(label, classes, 1)
         which = f"{videos[0]} and {len(videos) - 1} more have" if videos[1:] else f"{videos[0]} has"
         meant = f"; did you mean {near[0]}?" if near else ""
         if pairs := similar_labels([label], classes):
-            meant = f": {similar_text(pairs, 'gt.json', 'config/datasets.py')}"
+            meant = f": {similar_text(pairs, 'gt.json', source)}"
         problems.add(f"gt.json: {which} the unknown label {shown(label)}{meant}")
     if unknown:
-        problems.add(f"known labels are {', '.join(classes)} (config/datasets.py)")
+        other = "; --ignore_labels leaves annotations with other labels out"
+        advice = "" if classes_from == BUILT_IN else other
+        problems.add(f"known labels are {', '.join(classes)} ({source}){advice}")
 
 
 def check_widths(files: Mapping[str, Sequence[FeatureFile]], problems: Problems) -> None:

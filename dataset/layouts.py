@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dataset.annotations import read_database
 from dataset.checks import check_durations, check_names, check_widths
+from dataset.classes import BUILT_IN, Classes, classes_line, training_classes, unlabelled_warning
 from dataset.features.check_cache import CheckCache
 from dataset.features.files import FeatureFile, find_features
 from dataset.features.reading import map_features, read_features, resident_bytes
@@ -98,6 +99,90 @@ class Dataset:
         return replace(self, splits=splits)
 
 
+@dataclass(frozen=True)
+class FoundData:
+    """A data directory of which the annotations and the headers of the feature files were read.
+
+    Attributes:
+        classes: Class names in index order.
+        database: All annotated videos by name.
+        names: Names of the videos of each split that is read.
+        training: Names of the training videos, even if their features are not read.
+        files: Feature files of each split that is read.
+        cache: Which files have been checked before.
+    """
+
+    classes: tuple[str, ...]
+    database: dict[str, Video]
+    names: dict[str, list[str]]
+    training: frozenset[str]
+    files: dict[str, list[FeatureFile]]
+    cache: CheckCache
+
+    def extents(self) -> list[Extent]:
+        """The lengths of all videos with a known duration."""
+        return [
+            Extent(f"{split}/{file.name}", file.shape[0], duration, file.shape[1])
+            for split, found in self.files.items()
+            for file in found
+            if file.name in self.database and (duration := self.database[file.name].duration)
+        ]
+
+
+def find_data(
+    folder: Path,
+    classes: Sequence[str],
+    splits: Sequence[str],
+    problems: Problems,
+    *,
+    timing: SnippetTiming,
+    classes_from: str = BUILT_IN,
+    label_reader: LabelReader | None = None,
+    strict: bool = False,
+    subsets: Mapping[str, str] = SUBSETS,
+    blocked_videos: str = "",
+) -> FoundData:
+    """Reads what a data directory contains and checks it, except for the values of the features.
+
+    Args:
+        folder: Data directory.
+        classes: Class names; the other arguments as for `read_dataset`.
+        splits: Names of the splits to read.
+        problems: Collects what is wrong.
+        timing: When the snippets of a feature file start.
+        classes_from: Source of the class names.
+        label_reader: How the labels of gt.json become class names.
+        strict: Whether invalid times and durations in gt.json are problems.
+        subsets: Subset of gt.json that is each split if there is no split file.
+        blocked_videos: File with names of videos to leave out.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise UserError(f"data directory {folder} {problem}; {LAYOUT}")
+    database, names, training = _read_texts(
+        folder, splits, subsets, blocked_videos, label_reader, strict, problems
+    )
+    if not classes:
+        classes = training_classes(database, training, problems)
+    if classes_from != BUILT_IN and classes:
+        print(classes_line(Classes(tuple(classes), classes_from)))
+        if "train" in splits and (
+            warning := unlabelled_warning(classes, [database[n] for n in training if n in database])
+        ):
+            print(warning)
+    check_names(names, database, classes, training, problems, classes_from)
+    cache = CheckCache(folder)
+    files = {s: find_features(feature_folder(folder, s), names[s], problems, cache) for s in splits}
+    files = _as_snippets(files, database, timing)
+    check_widths(files, problems)
+    if timing.from_duration:
+        check_durations(names, database, problems)
+    return FoundData(tuple(classes), database, names, training, files, cache)
+
+
 def read_dataset(
     folder: Path,
     classes: Sequence[str],
@@ -107,10 +192,7 @@ def read_dataset(
     workers: int = 4,
     memory_budget: float = math.inf,
     row_type: torch.dtype = torch.float32,
-    label_reader: LabelReader | None = None,
-    strict: bool = False,
-    subsets: Mapping[str, str] = SUBSETS,
-    blocked_videos: str = "",
+    **options: Any,
 ) -> Dataset:
     """Reads a data directory and checks every file, with a progress bar.
 
@@ -119,7 +201,7 @@ def read_dataset(
 
     Args:
         folder: Data directory.
-        classes: Class names in index order.
+        classes: Class names in index order; none for the labels of the training videos by name.
         splits: Names of the splits to read. The names of the training videos are always read if
             there is a file of them.
         timing: When the snippets of a feature file start.
@@ -127,10 +209,7 @@ def read_dataset(
         memory_budget: Bytes that the features of all splits together may take in memory; if they
             need more, snippets are read from the files as needed.
         row_type: Type of the snippets of a batch, float32 or bfloat16.
-        label_reader: How the labels of gt.json become class names; by default as they are written.
-        strict: Whether invalid times and durations in gt.json are errors.
-        subsets: Subset of gt.json that is each split if there is no split file.
-        blocked_videos: File with names of videos to leave out; "" for none.
+        options: The other options of `find_data`.
 
     Returns:
         The data, with all tensors on the CPU.
@@ -138,20 +217,10 @@ def read_dataset(
     Raises:
         UserError: With a list of all problems of all files.
     """
-    if not folder.is_dir():
-        problem = "is not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"data directory {folder} {problem}; {LAYOUT}")
     problems = Problems()
-    database, names, training = _read_texts(
-        folder, splits, subsets, blocked_videos, label_reader, strict, problems
-    )
-    check_names(names, database, classes, training, problems)
-    cache = CheckCache(folder)
-    files = {s: find_features(feature_folder(folder, s), names[s], problems, cache) for s in splits}
-    files = _as_snippets(files, database, timing)
-    check_widths(files, problems)
-    if timing.from_duration:
-        check_durations(names, database, problems)
+    found_data = find_data(folder, classes, splits, problems, timing=timing, **options)
+    database, names, files = found_data.database, found_data.names, found_data.files
+    cache = found_data.cache
     size = sum(resident_bytes(found, row_type) for found in files.values())
     resident = size <= memory_budget and not problems.messages
     with progress_bar(sum(map(len, files.values())), "file", "reading features") as bar:
@@ -165,16 +234,16 @@ def read_dataset(
 
     where = "in memory" if resident else "read from the files as needed"
     print(f"features: {_gib(size)}, {where} (--feature_memory: {_gib(memory_budget)})")
-    if warning := timing_warning(_extents(files, database), timing):
+    if warning := timing_warning(found_data.extents(), timing):
         print(f"warning: {warning}")
     read: dict[str, Split] = {}
     for split, (features, fingerprint) in stores.items():
         videos = [database[name] for name in names[split]]
-        labels = _label_matrix(videos, classes)
+        labels = _label_matrix(videos, found_data.classes)
         spans = tuple(video.duration for video in videos) if timing.from_duration else ()
         read[split] = Split(videos, features, labels, fingerprint, spans)
     annotations = hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
-    return Dataset(tuple(classes), database, read, annotations, training)
+    return Dataset(found_data.classes, database, read, annotations, found_data.training)
 
 
 def _read_texts(
@@ -218,16 +287,6 @@ def _as_snippets(
         "read as (snippets, channels)"
     )
     return {split: [file.transposed() for file in found] for split, found in files.items()}
-
-
-def _extents(files: dict[str, list[FeatureFile]], database: dict[str, Video]) -> list[Extent]:
-    """The lengths of all videos with a known duration."""
-    return [
-        Extent(f"{split}/{file.name}", file.shape[0], duration, file.shape[1])
-        for split, found in files.items()
-        for file in found
-        if (duration := database[file.name].duration)
-    ]
 
 
 def _read_store(

@@ -57,6 +57,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def stored_classes(checkpoint: Mapping[str, Any], source: Path | str) -> tuple[str, ...] | None:
+    """The class names in index order that a checkpoint stores; None if it stores none.
+
+    Args:
+        checkpoint: Result of `read_checkpoint`.
+        source: Checkpoint file, for messages.
+
+    Raises:
+        UserError: If they are not a list of different names.
+    """
+    names = checkpoint.get("classes")
+    if names is None:
+        return None
+    valid = isinstance(names, list | tuple) and all(isinstance(n, str) and n for n in names)
+    if not valid or not names or len(set(names)) < len(names):
+        raise UserError(
+            f'checkpoint {source}: "classes" is not a list of different class names; copy it again'
+        )
+    return tuple(names)
+
+
 def read_training_state(path: Path) -> dict[str, Any]:
     """Reads a checkpoint from which training can be resumed.
 

@@ -1,12 +1,13 @@
 """Decides whether a run can be resumed, and from which state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from config.model_config import Config, make_config, resume_free_flags
+from dataset.classes import class_difference
 from dataset.layouts import Dataset
-from record.checkpoint import read_training_state
+from record.checkpoint import read_training_state, stored_classes
 from utils.distributed import Processes
 from utils.errors import UserError
 
@@ -31,7 +32,9 @@ def resume_state(config: Config, data: Dataset, processes: Processes) -> dict[st
     settings = settings_and_data(config, data)
     defaults = make_config(dataset=config.dataset, ftcl=config.ftcl).as_dict()
     state = processes.broadcast_object(
-        lambda: read_resume_point(config.run_dir, config.dataset, settings, defaults, config.force)
+        lambda: read_resume_point(
+            config.run_dir, config.dataset, settings, defaults, config.force, data.classes
+        )
     )
     if state and len(state["random"]) != processes.world_size:
         print(
@@ -47,6 +50,7 @@ def read_resume_point(
     settings: Mapping[str, Any],
     defaults: Mapping[str, Any],
     force: bool,
+    classes: Sequence[str] | None = None,
 ) -> dict[str, Any] | None:
     """Reads the checkpoint to resume from and compares its settings.
 
@@ -56,6 +60,7 @@ def read_resume_point(
         settings: Requested settings and data (`settings_and_data`).
         defaults: Values of the settings that an older checkpoint does not have yet.
         force: Whether settings and data may differ from those of the checkpoint.
+        classes: Class names of the data, to compare with those of the checkpoint.
 
     Returns:
         Content of `<prefix>_latest.pth`; None if the run has not written it yet.
@@ -77,6 +82,10 @@ def read_resume_point(
         for name in sorted({*stored, *wanted} - resume_free_flags())
         if stored.get(name) != wanted.get(name)
     ]
+    before = stored_classes(checkpoint, path)
+    known = before is not None and classes is not None
+    if known and (difference := class_difference(before, classes)):
+        differences.append(f"  - classes: {difference}")
     if differences and not force:
         listed = "\n".join(differences)
         raise UserError(
