@@ -20,7 +20,7 @@ from build import (
     loss_weights,
     try_step,
 )
-from config.model_config import Config, make_config, settings_of
+from config.model_config import Config, make_config, names_of, settings_of
 from dataset.labels import make_label_reader
 from dataset.layouts import Dataset, read_dataset
 from dataset.timing import SnippetTiming
@@ -60,7 +60,8 @@ def train_or_test(flags: Mapping[str, Any], default_dataset: str, processes: Pro
     configs = config.per_seed()
     checkpoints = [read_checkpoint(Path(c.checkpoint)) if c.checkpoint else {} for c in configs]
     if config.test:  # with the settings of its training, unless a flag says otherwise
-        config = make_config(**{"dataset": default_dataset, **settings_of(checkpoints[0]), **flags})
+        trained = {**settings_of(checkpoints[0]), **names_of(checkpoints[0])}
+        config = make_config(**{"dataset": default_dataset, **trained, **flags})
     gpu = str(processes.local_rank) if processes.world_size > 1 else config.gpu
     device = choose_device(config.device, gpu, config.precision, config.deterministic)
     print(f"computing on {device}, {processes}")

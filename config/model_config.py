@@ -34,8 +34,8 @@ class Config(LocalizationSettings):
 
     # fmt: off
     dataset: str = experiment("THUMOS", "data set; sets the defaults below", in_checkpoint=True, choices=tuple(DATASETS))
-    group: str = experiment("baseline", "group of runs: directory below <data_dir>/save and group in wandb", plain=True, in_checkpoint=True)
-    model_name: str = experiment("acmnet", "name of the run: directory below the group and name in wandb", plain=True, in_checkpoint=True)
+    group: str = experiment("baseline", "group of runs: directory below <data_dir>/save and group in wandb", plain=True)
+    model_name: str = experiment("acmnet", "name of the run: directory below the group and name in wandb", plain=True)
     seed: int = experiment(0, "seed of every random generator", at_least=0, below=2**63)
     seeds: tuple[int, ...] = experiment((), "train once for each of these seeds, in subdirectories seed-N, and compare the results", at_least=0, below=2**63)
     checkpoint: str = experiment("", "file with the weights to start from or, with --test, to evaluate: of this implementation or an official one; {seed} in it is replaced by the seed", metavar="FILE")
@@ -237,6 +237,13 @@ def settings_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         for flag, value in (stored.items() if isinstance(stored, dict) else ())
         if flag in wanted
     }
+
+
+def names_of(checkpoint: Mapping[str, Any]) -> dict[str, str]:
+    """Group and name of the run that wrote a checkpoint, by flag; none if it holds no settings."""
+    stored = checkpoint.get("config", {})
+    stored = stored if isinstance(stored, dict) else {}
+    return {n: stored[n] for n in ("group", "model_name") if isinstance(stored.get(n), str)}
 
 
 def resume_free_flags() -> frozenset[str]:
