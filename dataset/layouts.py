@@ -239,7 +239,7 @@ def read_dataset(
     read: dict[str, Split] = {}
     for split, (features, fingerprint) in stores.items():
         videos = [database[name] for name in names[split]]
-        labels = _label_matrix(videos, found_data.classes)
+        labels = label_matrix(videos, found_data.classes)
         spans = tuple(video.duration for video in videos) if timing.from_duration else ()
         read[split] = Split(videos, features, labels, fingerprint, spans)
     annotations = hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
@@ -318,7 +318,7 @@ def _gib(size: float) -> str:
     return f"{size / 2**30:.3g} GiB"
 
 
-def _label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:
+def label_matrix(videos: Sequence[Video], classes: Sequence[str]) -> Tensor:
     """(V, C) float32, 1 where the class occurs in the video."""
     index = {name: number for number, name in enumerate(classes)}
     matrix = torch.zeros(len(videos), len(classes))
