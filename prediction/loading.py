@@ -12,9 +12,10 @@ from torch import Tensor
 from build import build_network
 from config.datasets import DATASETS
 from config.model_config import Config, make_config, settings_of
+from dataset.classes import class_difference
 from dataset.labels import read_class_names
 from prediction.predictor import Predictor
-from record.checkpoint import read_checkpoint
+from record.checkpoint import read_checkpoint, stored_classes
 from utils.device import choose_device
 from utils.errors import UserError
 
@@ -89,10 +90,11 @@ def _guessed_settings(
         )
     spec = fitting[0] if fitting else next(iter(DATASETS.values()))
     what = "settings are" if class_names else f"{num_classes} classes and settings are"
+    stride = {n: given.get(n, spec.defaults[n]) for n in ("snippet_frames", "frames_per_second")}
     print(
         f"checkpoint {checkpoint} stores no settings: its {what} taken to be those of {spec.title} "
-        f"(--dataset {spec.name}); {spec.defaults['snippet_frames']} frames per snippet at "
-        f"{spec.defaults['frames_per_second']:g} frames per second"
+        f"(--dataset {spec.name}), snippets every {stride['snippet_frames']} frames at "
+        f"{stride['frames_per_second']:g} frames per second"
     )
     return {**settings, "dataset": spec.name}
 
@@ -101,15 +103,20 @@ def _class_names(
     checkpoint: Path, content: Mapping[str, Any], config: Config, file: Path | None
 ) -> tuple[str, ...]:
     """The class names: of the file, else of the checkpoint, else of its data set."""
-    if file:
-        names = read_class_names(file)
-        if sorted(names) != list(range(len(names))):
-            raise UserError(f"class name file {file}: wanted the indices 0 to {len(names) - 1}")
-        return tuple(names[index] for index in range(len(names)))
-    stored = content.get("classes", config.spec.classes)
-    if not isinstance(stored, list | tuple) or not all(isinstance(n, str) and n for n in stored):
-        raise UserError(
-            f'checkpoint {checkpoint}: "classes" is not a list of names; --class_names FILE '
-            "names them in index order"
-        )
-    return tuple(stored)
+    stored = stored_classes(content, checkpoint)
+    if file is None:
+        if stored is None and not config.spec.classes:
+            raise UserError(
+                f"checkpoint {checkpoint} stores no class names; --class_names FILE names them in "
+                "the order of its training, one per line"
+            )
+        return stored or config.spec.classes
+    by_index = read_class_names(file)
+    if sorted(by_index) != list(range(len(by_index))):
+        raise UserError(f"class name file {file}: wanted the indices 0 to {len(by_index) - 1}")
+    names = tuple(by_index[index] for index in range(len(by_index)))
+    if stored is not None and len(stored) == len(names):
+        difference = class_difference(stored, names)
+        if difference:
+            print(f"warning: {file} renames the classes of the checkpoint: {difference}")
+    return names

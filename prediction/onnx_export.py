@@ -15,18 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config.localization import LocalizationSettings
 from models.acmnet import BatchScores
-from models.temporal_conv import TemporalConv
 from prediction.predictor import Predictor
 from utils.errors import UserError, first_line
 from utils.files import write_atomically
 
 INPUT = "features"
-TORCH = (2, 6)  # the first version whose exporter keeps batch size and length open
+TORCH = (2, 7)  # the first version that tells a module that it is being exported
 TOLERANCE = 1e-5  # absolute; all outputs are probabilities
 # Batch sizes and lengths of the check: down to one snippet, fewer than any divisor of the top-k.
 SHAPES = ((1, 1), (1, 2), (2, 3), (1, 7), (3, 16), (2, 75), (1, 333), (2, 750))
@@ -46,29 +44,6 @@ class ScoringNet(nn.Module):
         """Scores of features (B, T, D): the fields of `BatchScores` by name."""
         scores: BatchScores = self.net(features).video_scores()
         return {name: value for name, value in scores._asdict().items() if value is not None}
-
-
-class PlainConv(nn.Conv1d):
-    """`TemporalConv` as one convolution of torch, which the exporter knows."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, I) -> (B, T, O)."""
-        padding = self.weight.shape[2] // 2
-        y = F.conv1d(x.transpose(1, 2), self.weight, self.bias, padding=padding)
-        return y.transpose(1, 2)
-
-
-def plain_convolutions(net: nn.Module) -> nn.Module:
-    """A copy of the network on the CPU, for evaluation, with `PlainConv` for `TemporalConv`."""
-    net = copy.deepcopy(net).cpu().eval()
-    for parent in list(net.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, TemporalConv):
-                sizes = child.in_channels, child.out_channels, child.kernel_size[0]
-                plain = PlainConv(*sizes, bias=child.bias is not None, dtype=child.weight.dtype)
-                plain.load_state_dict(child.state_dict())
-                setattr(parent, name, plain.eval())
-    return net
 
 
 def export_network(predictor: Predictor, path: Path, real: Sequence[Tensor] = ()) -> None:
@@ -118,7 +93,7 @@ def _exported(predictor: Predictor) -> tuple[bytes, int, list[str]]:
             importlib.import_module(package)
         except ImportError as error:
             raise UserError(f"--export: {package} is not installed; {INSTALL}") from error
-    net = ScoringNet(plain_convolutions(predictor.net)).eval()
+    net = ScoringNet(copy.deepcopy(predictor.net).cpu()).eval()
     example = torch.zeros(2, 40, predictor.feature_dim)
     outputs = list(net(example))
     dynamic = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}

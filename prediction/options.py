@@ -13,7 +13,9 @@ from utils.errors import UserError
 
 # The groups of settings that a checkpoint brings along and that predictions depend on.
 GROUPS = ("snippets", "localization: from scores to segments", "network")
-OTHER_SETTINGS = ("dataset", "device", "gpu", "precision", "deterministic", "num_workers")
+OTHER_SETTINGS = (
+    *("dataset", "device", "gpu", "precision", "deterministic", "temporal_conv", "num_workers"),
+)
 SETTINGS = tuple(s.name for s in fields(Config) if s.metadata["group"] in GROUPS) + OTHER_SETTINGS
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 STREAMS = ("auto", "rgb", "flow", "both")

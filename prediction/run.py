@@ -54,8 +54,8 @@ def run(options: Options, program: str) -> int:
     if scores:
         seconds = predictor.config.snippet_seconds
         write_files(options.json, options.csv, options.figure, scores, segments, seconds)
-    if failures.number:
-        total = len(scores) + failures.number
+    total = len(scores) + failures.number
+    if failures.number and total > 1:
         print(f"{failures.number} of {total} inputs could not be predicted", file=sys.stderr)
     return 0 if not failures.number else 1 if scores else 2
 
