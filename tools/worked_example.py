@@ -50,6 +50,7 @@ def main() -> None:
         "main_thu.py", *flags, "--save_dir", acmnet, "--epochs", options.epochs, show=True
     )
     start = ("--ftcl", "--checkpoint", acmnet / "custom_latest.pth")
+    pairs = ("--pairs_per_epoch", options.pairs_per_epoch)
     seconds["FTCL-Net"] = call(
         "main_thu.py",
         *flags,
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--flow_weights", type=Path, metavar="FILE", help="as of the extraction")
     add("--epochs", type=int, default=60, metavar="N", help="epochs of ACM-Net")
     add("--ftcl_epochs", type=int, default=6, metavar="N", help="epochs of FTCL-Net")
+    add("--pairs_per_epoch", type=int, default=320, metavar="N", help="pairs per epoch; 0: all")
     add("--num_snippets", type=int, default=256, metavar="N", help="snippets sampled per video")
     add("--seed", type=int, default=0, metavar="N", help="seed of both stages")
     return parser
