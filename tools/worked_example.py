@@ -51,16 +51,8 @@ def main() -> None:
     )
     start = ("--ftcl", "--checkpoint", acmnet / "custom_latest.pth")
     pairs = ("--pairs_per_epoch", options.pairs_per_epoch)
-    seconds["FTCL-Net"] = call(
-        "main_thu.py",
-        *flags,
-        *start,
-        "--save_dir",
-        ftcl,
-        "--epochs",
-        options.ftcl_epochs,
-        show=True,
-    )
+    run = ("--save_dir", ftcl, "--epochs", options.ftcl_epochs)
+    seconds["FTCL-Net"] = call("main_thu.py", *flags, *start, *pairs, *run, show=True)
     checkpoint = ftcl / "custom_latest.pth"
     test = ("--test", "--checkpoint", checkpoint, "--data_dir", data, "--report")
     seconds["test and report"] = call("main_thu.py", *test, "--save_dir", output, show=True)
