@@ -15,21 +15,23 @@ from build import (
     build_evaluator,
     build_network,
     build_optimizer,
-    describe_convolution,
     build_timelines,
+    describe_convolution,
     loss_weights,
     try_step,
 )
 from config.model_config import Config, make_config, names_of, settings_of
-from dataset.labels import make_label_reader
+from dataset.classes import Classes, check_same_classes, find_classes
+from dataset.from_config import reading_options
 from dataset.layouts import Dataset, read_dataset
-from dataset.timing import SnippetTiming
 from engine import PREDICTED_SNIPPETS, predict, train_one_epoch
 from eval.dashboard import class_table
 from eval.detection.prediction_file import write_predictions
 from eval.evaluator import Evaluation, Evaluator
 from eval.scores import VideoScores
-from record.checkpoint import read_checkpoint, restore_training
+from eval.scores_file import write_scores
+from record.checkpoint import read_checkpoint, restore_training, stored_classes
+from record.environment import command_line, describe_environment
 from record.resume import resume_state, settings_and_data, warn_of_other_data
 from record.run_lock import locked, refuse_if_running
 from record.run_log import open_run_log
@@ -62,13 +64,19 @@ def train_or_test(flags: Mapping[str, Any], default_dataset: str, processes: Pro
     if config.test:  # with the settings of its training, unless a flag says otherwise
         trained = {**settings_of(checkpoints[0]), **names_of(checkpoints[0])}
         config = make_config(**{"dataset": default_dataset, **trained, **flags})
+    pairs = zip(checkpoints, configs, strict=True)
+    stored = [stored_classes(checkpoint, each.checkpoint) for checkpoint, each in pairs]
+    classes = find_classes(config, stored[0])
     gpu = str(processes.local_rank) if processes.world_size > 1 else config.gpu
     device = choose_device(config.device, gpu, config.precision, config.deterministic)
     print(f"computing on {device}, {processes}")
     with explain_out_of_memory(device, SMALLER):
         run_dirs = [c.run_dir for c in configs if processes.is_main and not config.test]
         refuse_if_running(run_dirs)
-        data = read_data(config, device, processes)
+        data = read_data(config, classes, device, processes)
+        classes = classes._replace(names=data.classes)
+        for each, names in zip(configs, stored, strict=True):
+            check_same_classes(names, each.checkpoint, classes)
         evaluator = build_evaluator(config, data)
         if config.test:
             test(config, device, data, checkpoints[0], evaluator, processes)
@@ -86,30 +94,17 @@ def train_or_test(flags: Mapping[str, Any], default_dataset: str, processes: Pro
         print(f"last epoch of each seed:\n{as_text(table)}\n{as_text(spread(table))}")
 
 
-def read_data(config: Config, device: Device, processes: Processes) -> Dataset:
+def read_data(config: Config, classes: Classes, device: Device, processes: Processes) -> Dataset:
     """The data directory, read once per node, with its tensors on the device."""
     data = processes.once_per_node(
         lambda: read_dataset(
             Path(config.data_dir),
-            config.spec.classes,
+            classes.names,
             ["test"] if config.test else ["train", "test"],
-            timing=SnippetTiming(
-                config.snippet_frames,
-                config.frames_per_second,
-                from_duration=config.snippet_timing == "duration",
-            ),
             workers=config.num_workers,
             memory_budget=device.memory_budget(config.feature_memory),
             row_type=device.storage_dtype,
-            label_reader=make_label_reader(
-                config.label_aliases,
-                config.class_names,
-                (*config.spec.ignored_labels, *config.ignore_labels),
-                config.spec.classes,
-            ),
-            strict=config.strict,
-            subsets={"train": config.spec.train_subset, "test": config.spec.test_subset},
-            blocked_videos=config.blocked_videos,
+            **reading_options(config, classes),
         )
     ).to(device.device)
     device.keep_freed_memory()
@@ -184,7 +179,11 @@ def train(
                     epoch,
                     metrics,
                     evaluation.main_metric() if evaluation else None,
-                    {"model_state_dict": net.state_dict(), "network": type(net).__name__},
+                    {
+                        "model_state_dict": net.state_dict(),
+                        "network": type(net).__name__,
+                        "classes": list(data.classes),
+                    },
                     {"optimizer": optimizer.state_dict(), "random": states},
                     training_warnings(metrics),
                     table=class_table(evaluation) if evaluation else None,
@@ -250,27 +249,29 @@ def test(
     directory = Path(config.save_dir or file.parent)
     predictions = directory / f"{file.stem}_predictions.json"
     write_predictions(predictions, evaluation.detections)
-    print(f"{evaluation.text()}\npredictions: {predictions}")
+    scores_file = directory / f"{file.stem}_scores.npz"
+    write_scores(scores_file, scores, evaluator.classes, config.snippet_seconds)
+    print(f"{evaluation.text()}\npredictions: {predictions}\nscores: {scores_file}")
     artifacts = {"predictions": [predictions]}
     if config.report:
-        from eval.report.page import (
-            write_report,
-        )  # importing matplotlib is slow, and few runs need it
+        from eval.report.page import VideoContents, write_report  # few runs need them
 
         page = write_report(
             directory / f"{file.stem}_report",
             evaluation,
-            scores,
             evaluator.truth,
+            VideoContents(scores, evaluator.classes, config.snippet_seconds),
             title=str(file),
             # those of the training, except for those that the evaluation used
             settings={
                 **{n: v for n, v in checkpoint.get("config", {}).items() if n != "data"},
                 **settings_of({"config": config.as_dict()}),
             },
-            snippet_seconds=config.snippet_seconds,
+            command=command_line(),
+            versions=describe_environment(),
             length_edges=config.spec.length_edges,
             number_edges=config.spec.number_edges,
+            unpredicted=evaluation.unlisted,
         )
         print(f"report: {page}")
         artifacts["report"] = [page.parent]

@@ -1,7 +1,9 @@
 """The environment of a run: package versions, machine, commit of the code."""
 
 import platform
+import shlex
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,6 +17,17 @@ def describe_environment() -> dict[str, object]:
         "platform": platform.platform(),
         "commit": _commit(),
     }
+
+
+def command_line(program: str | None = None) -> str:
+    """The command line of this process, as one can type it again.
+
+    Args:
+        program: How the program is started, without its arguments; by default `python` and the
+            name of its file.
+    """
+    program = program or f"python {shlex.quote(Path(sys.argv[0]).name)}"
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 
 def _version(package: str) -> str | None:

@@ -27,6 +27,21 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if missing and (not options.convert or len(missing) == 2):
         wanted = ", ".join(f"--{flag}" for flag in missing)
         parser.error(f"the following arguments are required: {wanted}")
+    complete(options)
+    if options.ap and options.protocol != ACTIVITYNET:
+        raise UserError(
+            f"--ap {options.ap} does not apply to --protocol {options.protocol}, which has its own "
+            "average precision; leave one of them out"
+        )
+    return options
+
+
+def complete(options: argparse.Namespace) -> None:
+    """Replaces a former name, and what was not given by the values of the data set.
+
+    Raises:
+        UserError: If the data set is unknown or a tIoU threshold is none.
+    """
     if options.ap in FORMER_NAMES:
         name = FORMER_NAMES[options.ap]
         print(
@@ -34,18 +49,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             f"without its matching; --protocol {THUMOS_KIT} is the official kit"
         )
         options.ap = name
-    if options.ap and options.protocol != ACTIVITYNET:
-        raise UserError(
-            f"--ap {options.ap} does not apply to --protocol {options.protocol}, which has its own "
-            "average precision; leave one of them out"
-        )
     spec = find_dataset(options.dataset)
     options.tiou = parse_tiou(options.tiou) if options.tiou else spec.tiou
     if options.ignore_labels is None:
         options.ignore_labels = spec.ignored_labels
     options.length_edges = options.length_edges or spec.length_edges
     options.number_edges = options.number_edges or spec.number_edges
-    return options
 
 
 def parse_tiou(words: Sequence[str]) -> list[float]:
@@ -102,6 +111,30 @@ def _parser() -> argparse.ArgumentParser:
         f"the field reports on THUMOS14 too, or of the official THUMOS14 kit ({THUMOS_KIT}), whose "
         "values are much lower and not comparable",
     )
+    add_evaluation_flags(parser)
+    add_file_flags(parser)
+    add_error_flags(parser)
+    output = parser.add_argument_group("output files")
+    output.add_argument("--json", type=Path, metavar="FILE", help="all results")
+    output.add_argument("--csv", type=Path, metavar="FILE", help="average precision of each class")
+    output.add_argument(
+        "--convert",
+        type=Path,
+        metavar="FILE",
+        help="write the predictions (without --predictions: the annotations) in the format of the "
+        "extension and evaluate nothing: .json (ActivityNet), .csv, for predictions also .txt "
+        "(THUMOS14 kit)",
+    )
+    return parser
+
+
+def add_evaluation_flags(parser: argparse.ArgumentParser, videos: str = "--videos") -> None:
+    """Adds the flags that say what is evaluated and how; `complete` fills in their defaults.
+
+    Args:
+        parser: Parser to extend.
+        videos: Flag of the choice of videos.
+    """
     parser.add_argument(
         "--dataset",
         default=THUMOS14.name,
@@ -119,7 +152,8 @@ def _parser() -> argparse.ArgumentParser:
         "JSON list, such as the blocked videos of ActivityNet",
     )
     parser.add_argument(
-        "--videos",
+        videos,
+        dest="videos",
         default="all",
         metavar="all|predicted|FILE",
         help="all videos of the subset (default; those without a prediction count as missed), the "
@@ -145,23 +179,10 @@ def _parser() -> argparse.ArgumentParser:
         f"interpolated, or {AP_KINDS[1]}, the sum of the precision at each true positive over the "
         "number of instances (formerly called thumos14)",
     )
-    _add_file_flags(parser)
-    _add_error_flags(parser)
-    output = parser.add_argument_group("output files")
-    output.add_argument("--json", type=Path, metavar="FILE", help="all results")
-    output.add_argument("--csv", type=Path, metavar="FILE", help="average precision of each class")
-    output.add_argument(
-        "--convert",
-        type=Path,
-        metavar="FILE",
-        help="write the predictions (without --predictions: the annotations) in the format of the "
-        "extension and evaluate nothing: .json (ActivityNet), .csv, for predictions also .txt "
-        "(THUMOS14 kit)",
-    )
-    return parser
 
 
-def _add_file_flags(parser: argparse.ArgumentParser) -> None:
+def add_file_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags about the content of annotation and prediction files."""
     files = parser.add_argument_group("content of the files (docs/FORMATS.md)")
     files.add_argument(
         "--label_aliases",
@@ -194,7 +215,8 @@ def _add_file_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_error_flags(parser: argparse.ArgumentParser) -> None:
+def add_error_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the error analysis."""
     errors = parser.add_argument_group("error analysis (DETAD)")
     errors.add_argument(
         "--error_tiou", type=float, default=0.5, help="tIoU of a correct detection; default 0.5"

@@ -1,8 +1,8 @@
 """Which videos, classes and detections of two files are evaluated."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ class Selection:
         notes: Lines about names that differ in the two files and about invalid segments.
         ambiguous: Intervals of the chosen videos in which the THUMOS14 kit counts no false
             positives; None if there are none or the protocol is another one.
+        durations: Seconds of the chosen videos whose duration is known.
     """
 
     truth: Segments
@@ -46,6 +47,7 @@ class Selection:
     dropped: int
     notes: tuple[str, ...] = ()
     ambiguous: Segments | None = None
+    durations: Mapping[str, float] = field(default_factory=dict)
 
 
 def select(
@@ -99,6 +101,7 @@ def select(
         unpredicted=tuple(v.name for v in chosen if v.name not in predicted),
         dropped=len(predictions) - len(kept),
         notes=(*notes, *invalid_segment_warnings(chosen, others, kept_classes)),
+        durations={video.name: video.duration for video in chosen if video.duration},
     )
 
 
