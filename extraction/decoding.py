@@ -121,8 +121,8 @@ class Video:
             yield from pictures
         if damage:
             statistics.warnings.append(
-                f"damaged in {len(damage)} places, the first near second "
-                f"{damage[0]:.2f}; frames there repeat the picture before or show errors"
+                f"damaged: {len(damage)} decoding errors, the first near second {damage[0]:.2f}; "
+                "frames there repeat the picture before or show errors"
             )
 
     def _packets(
@@ -161,7 +161,9 @@ def open_video(path: Path) -> Iterator[Video]:
             yield Video(path, container, _video_stream(path, container))
     except av.FFmpegError as error:
         reason = error.strerror or str(error)
-        raise VideoError(f"{path}: not a readable video file ({reason})") from None
+        raise VideoError(
+            f"{path}: not a readable video ({reason}); check that the file is complete"
+        ) from None
 
 
 def _video_stream(path: Path, container: "InputContainer") -> "VideoStream":

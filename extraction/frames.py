@@ -5,7 +5,7 @@ Letters: H, W height and width of a frame.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from av import VideoFrame
 
+DisplayMatrix: TypeAlias = NDArray[np.int32]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 SMALLER_SIDE = 256  # pixels of the resized frame's smaller side
@@ -53,7 +54,7 @@ def central_crop(frame: NDArray[Scalar], side: int) -> NDArray[Scalar]:
     return np.ascontiguousarray(frame[top : top + side, left : left + side])
 
 
-def upright(frame: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+def upright(frame: NDArray[np.uint8], matrix: DisplayMatrix) -> NDArray[np.uint8]:
     """The frame turned as the display matrix of the file says, to the nearest right angle.
 
     Args:
@@ -66,17 +67,30 @@ def upright(frame: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.u
     """
     a, b, _, c, d = (int(value) for value in matrix[:5])
     if abs(b) > abs(a):
-        frame = frame.transpose(1, 0, 2)
+        frame = frame.swapaxes(0, 1)
         a, d = c, b
     return frame[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
-def rgb_frame(picture: "VideoFrame", pixel_aspect: Fraction, size: FrameSize) -> NDArray[np.uint8]:
+def display_matrix(picture: "VideoFrame") -> DisplayMatrix | None:
+    """The matrix (9,) by which a decoded picture has to be turned, or None.
+
+    To be called once per video, not per picture: PyAV's picture and its side data refer to each
+    other, and such pictures (megabytes each) stay in memory until Python's garbage collector runs.
+    """
+    matrix: Any = picture.side_data.get("DISPLAYMATRIX")
+    return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)
+
+
+def rgb_frame(
+    picture: "VideoFrame", pixel_aspect: Fraction, matrix: DisplayMatrix | None, size: FrameSize
+) -> NDArray[np.uint8]:
     """Converts a decoded picture to RGB, resizes it, turns it upright and crops it.
 
     Args:
         picture: The decoded picture.
         pixel_aspect: Width of a pixel divided by its height.
+        matrix: Display matrix of the video.
         size: Size of the frame.
 
     Returns:
@@ -97,7 +111,6 @@ def rgb_frame(picture: "VideoFrame", pixel_aspect: Fraction, size: FrameSize) ->
         interpolation=flags,
         threads=1,
     ).to_ndarray()
-    matrix: Any = picture.side_data.get("DISPLAYMATRIX")
     if matrix is not None:
-        frame = upright(frame, np.frombuffer(matrix, np.int32))
+        frame = upright(frame, matrix)
     return np.ascontiguousarray(frame) if size.crop is None else central_crop(frame, size.crop)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extraction.decoding import DecodingStatistics, open_video
-from extraction.frames import FrameSize, rgb_frame
+from extraction.frames import FrameSize, display_matrix, rgb_frame
 from extraction.timeline import resampled
 
 NETWORK_SIZE = FrameSize()
@@ -85,8 +85,10 @@ def resampled_frames(
     statistics = DecodingStatistics() if statistics is None else statistics
     rate = Fraction(frames_per_second).limit_denominator(1_000_000)
     with open_video(path) as video, closing(video.pictures(statistics)) as pictures:
-        shown, frame = None, np.empty((0, 0, 3), np.uint8)
+        shown = frame = matrix = None
         for picture in resampled(pictures, rate, video.start, video.tick):
-            if picture is not shown:
-                shown, frame = picture, rgb_frame(picture, video.pixel_aspect, size)
+            if shown is None:
+                matrix = display_matrix(picture)
+            if frame is None or picture is not shown:
+                shown, frame = picture, rgb_frame(picture, video.pixel_aspect, matrix, size)
             yield frame
