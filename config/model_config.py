@@ -60,6 +60,9 @@ class Config(LocalizationSettings):
 
     data_dir: str = data(BY_DATASET, "directory with train/ test/ gt.json split_train.txt split_test.txt", free_on_resume=True, metavar="DIR")
     save_dir: str = data("", "directory for checkpoints and logs (default: <data_dir>/save/<group>/<model_name>); with --test for predictions and report (default: beside the checkpoint)", free_on_resume=True, metavar="DIR")
+    layout: str = data("auto", "where features and annotations are (docs/FORMATS.md); auto recognizes it by what is in the directory", choices=("auto", "plain", "two_streams", "joint"))
+    channel_order: str = data("rgb_flow", "order of the channels in the feature files; they are used with RGB first", in_checkpoint=True, choices=("rgb_flow", "flow_rgb"))
+    feature_axes: str = data("TD", "axes of the feature files: T snippets, D channels, C crops (which are averaged), 1 an axis of length 1", in_checkpoint=True, choices=("TD", "DT", "1TD", "TCD", "CTD"))
     blocked_videos: str = data("", "file with the names of videos to leave out, one per line or as a JSON list", metavar="FILE")
     num_workers: int = data(4, "threads that read feature files; does not affect results", free_on_resume=True, at_least=1, at_most=256)
     feature_memory: float = data(-1.0, "GiB of features to keep in memory (on CUDA: GPU memory); beyond that, snippets are read from the files during the computation, 0 always does so; -1 is half of the free memory; does not affect results", free_on_resume=True, at_least=-1)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dataset.data_warnings import number_of_pairs, split_videos
 from dataset.feature_warnings import Reference, number, references_for
-from dataset.features.files import FeatureFile
+from dataset.features.files import SnippetFile
 from dataset.layouts import FoundData
 from dataset.statistics import FeatureStatistics
 from dataset.timing import SnippetTiming
@@ -140,7 +140,7 @@ def _distinct(values: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(values)) or "-"
 
 
-def _bytes(file: FeatureFile) -> int:
+def _bytes(file: SnippetFile) -> int:
     return file.shape[0] * file.shape[1] * file.dtype.itemsize
 
 

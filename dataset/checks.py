@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
 from dataset.classes import BUILT_IN, FROM_LABELS
-from dataset.features.files import FeatureFile
+from dataset.features.files import SnippetFile
 from dataset.labels import similar_labels, similar_text
 from dataset.video_names import match_names, prefix_note
 from dataset.videos import Video
@@ -98,7 +98,7 @@ def _check_labels(
         problems.add(f"known labels are {', '.join(classes)} ({source}){advice}")
 
 
-def check_widths(files: Mapping[str, Sequence[FeatureFile]], problems: Problems) -> None:
+def check_widths(files: Mapping[str, Sequence[SnippetFile]], problems: Problems) -> None:
     """Adds a problem for every file whose number of channels differs from that of most files."""
     shape_of = {
         f"{split}/{file.path.name}": file.shape for split, found in files.items() for file in found

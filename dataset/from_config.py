@@ -4,8 +4,14 @@ from typing import Any
 
 from config.model_config import Config
 from dataset.classes import Classes
+from dataset.features.files import FeatureForm
 from dataset.labels import make_label_reader
 from dataset.timing import SnippetTiming
+
+
+def feature_form(config: Config) -> FeatureForm:
+    """How the settings say that feature arrays are read."""
+    return FeatureForm(config.feature_axes, flow_first=config.channel_order == "flow_rgb")
 
 
 def reading_options(config: Config, classes: Classes) -> dict[str, Any]:
@@ -31,4 +37,6 @@ def reading_options(config: Config, classes: Classes) -> dict[str, Any]:
         "strict": config.strict,
         "subsets": {"train": config.spec.train_subset, "test": config.spec.test_subset},
         "blocked_videos": config.blocked_videos,
+        "layout": config.layout,
+        "form": feature_form(config),
     }

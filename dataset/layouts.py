@@ -14,15 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset.annotations import read_database
+from dataset.annotations import database_of
 from dataset.checks import check_durations, check_names, check_widths
 from dataset.classes import BUILT_IN, Classes, classes_line, training_classes, unlabelled_warning
+from dataset.feature_layouts import Layout, open_layout
 from dataset.features.check_cache import CheckCache
-from dataset.features.files import FeatureFile, find_features
+from dataset.features.files import PLAIN, FeatureForm, SnippetFile
 from dataset.features.reading import map_features, read_features, resident_bytes
 from dataset.features.store import Features
 from dataset.labels import LabelReader
-from dataset.splits import feature_folder, read_blocked, split_names, without
+from dataset.splits import read_blocked, split_names, without
 from dataset.timing import Extent, SnippetTiming, are_transposed, timing_warning
 from dataset.videos import Video
 from utils.errors import Problems, UserError
@@ -35,7 +36,8 @@ LAYOUT = """wanted this layout:
     gt.json            {"database": {video: {"duration", "subset", "annotations"}}}
     split_train.txt    names of the training videos, one per line
     split_test.txt     names of the test videos
-or all feature files in features/, and without split files the subsets of gt.json as splits.
+or all feature files in features/, and without split files the subsets of gt.json as splits;
+docs/FORMATS.md lists the layouts of other repositories.
 The README, section "Data", says where to find the THUMOS14 features;
 `make demo` creates and uses a demonstration data set; no download needed."""
 
@@ -108,6 +110,7 @@ class FoundData:
         database: All annotated videos by name.
         names: Names of the videos of each split that is read.
         training: Names of the training videos, even if their features are not read.
+        layout: Where annotations and features are.
         files: Feature files of each split that is read.
         cache: Which files have been checked before.
     """
@@ -116,7 +119,8 @@ class FoundData:
     database: dict[str, Video]
     names: dict[str, list[str]]
     training: frozenset[str]
-    files: dict[str, list[FeatureFile]]
+    layout: Layout
+    files: dict[str, Sequence[SnippetFile]]
     cache: CheckCache
 
     def extents(self) -> list[Extent]:
@@ -141,6 +145,8 @@ def find_data(
     strict: bool = False,
     subsets: Mapping[str, str] = SUBSETS,
     blocked_videos: str = "",
+    layout: str = "auto",
+    form: FeatureForm = PLAIN,
 ) -> FoundData:
     """Reads what a data directory contains and checks it, except for the values of the features.
 
@@ -155,15 +161,18 @@ def find_data(
         strict: Whether invalid times and durations in gt.json are problems.
         subsets: Subset of gt.json that is each split if there is no split file.
         blocked_videos: File with names of videos to leave out.
+        layout: Where annotations and features are, see `feature_layouts.LAYOUTS`.
+        form: How feature arrays are read.
 
     Raises:
-        UserError: If there is no such folder.
+        UserError: If there is no such folder, or if its layout is not clear.
     """
     if not folder.is_dir():
         problem = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"data directory {folder} {problem}; {LAYOUT}")
+    source = open_layout(folder, layout, form, subsets)
     database, names, training = _read_texts(
-        folder, splits, subsets, blocked_videos, label_reader, strict, problems
+        folder, source, splits, subsets, blocked_videos, label_reader, strict, problems
     )
     if not classes:
         classes = training_classes(database, training, problems)
@@ -175,12 +184,12 @@ def find_data(
             print(warning)
     check_names(names, database, classes, training, problems, classes_from)
     cache = CheckCache(folder)
-    files = {s: find_features(feature_folder(folder, s), names[s], problems, cache) for s in splits}
+    files = {s: source.files(s, names[s], problems, cache) for s in splits}
     files = _as_snippets(files, database, timing)
     check_widths(files, problems)
     if timing.from_duration:
         check_durations(names, database, problems)
-    return FoundData(tuple(classes), database, names, training, files, cache)
+    return FoundData(tuple(classes), database, names, training, source, files, cache)
 
 
 def read_dataset(
@@ -242,12 +251,13 @@ def read_dataset(
         labels = label_matrix(videos, found_data.classes)
         spans = tuple(video.duration for video in videos) if timing.from_duration else ()
         read[split] = Split(videos, features, labels, fingerprint, spans)
-    annotations = hashlib.sha256((folder / "gt.json").read_bytes()).hexdigest()
+    annotations = found_data.layout.digest()
     return Dataset(found_data.classes, database, read, annotations, found_data.training)
 
 
 def _read_texts(
     folder: Path,
+    source: Layout,
     splits: Sequence[str],
     subsets: Mapping[str, str],
     blocked_videos: str,
@@ -259,13 +269,16 @@ def _read_texts(
     annotated: dict[str, Video] = {}
     blocked: frozenset[str] = frozenset()
     with problems.collect():
-        annotated = read_database(folder / "gt.json", label_reader, strict=strict)
+        entries, note = source.entries()
+        if note:
+            print(note)
+        annotated = database_of(entries, source.annotations, label_reader, strict=strict)
         blocked = read_blocked(blocked_videos, annotated)
     names: dict[str, list[str]] = {}
     for split in dict.fromkeys(["train", *splits]):
         if split in splits or (folder / f"split_{split}.txt").exists():
             with problems.collect():
-                found = split_names(folder, split, subsets[split], annotated)
+                found = split_names(folder, split, subsets[split], annotated, source.present(split))
                 names[split] = without(found, blocked)
     database = {name: video for name, video in annotated.items() if name not in blocked}
     training = frozenset(names.get("train", ()))
@@ -273,8 +286,8 @@ def _read_texts(
 
 
 def _as_snippets(
-    files: dict[str, list[FeatureFile]], database: dict[str, Video], timing: SnippetTiming
-) -> dict[str, list[FeatureFile]]:
+    files: dict[str, Sequence[SnippetFile]], database: dict[str, Video], timing: SnippetTiming
+) -> dict[str, Sequence[SnippetFile]]:
     """The same files, with rows and columns exchanged if they are transposed."""
     every = [file for found in files.values() for file in found]
     durations = [database[f.name].duration if f.name in database else None for f in every]
@@ -290,7 +303,7 @@ def _as_snippets(
 
 
 def _read_store(
-    files: Sequence[FeatureFile],
+    files: Sequence[SnippetFile],
     resident: bool,
     workers: int,
     problems: Problems,

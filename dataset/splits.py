@@ -27,7 +27,13 @@ def feature_folder(folder: Path, split: str) -> Path:
     return folder if flat else folder / split
 
 
-def split_names(folder: Path, split: str, subset: str, database: Mapping[str, Video]) -> list[str]:
+def split_names(
+    folder: Path,
+    split: str,
+    subset: str,
+    database: Mapping[str, Video],
+    with_features: Collection[str],
+) -> list[str]:
     """The names of the videos of a split, as the annotations spell them.
 
     Args:
@@ -35,6 +41,7 @@ def split_names(folder: Path, split: str, subset: str, database: Mapping[str, Vi
         split: "train" or "test".
         subset: Subset of the annotations that is the split if there is no split file.
         database: All annotated videos by name.
+        with_features: Names of the videos that have features.
 
     Raises:
         UserError: If there is neither a split file nor a video of the subset with features.
@@ -43,8 +50,7 @@ def split_names(folder: Path, split: str, subset: str, database: Mapping[str, Vi
     if path.exists():
         return known_names(read_split(path), database, path.name)
     wanted = [video.name for video in database.values() if _is_same(video.subset, subset)]
-    present = {composed(file.stem) for file in feature_folder(folder, split).glob("*.npy")}
-    found = match_names(wanted, present)
+    found = match_names(wanted, {composed(name) for name in with_features})
     if not found:
         raise UserError(
             f"split file {path} does not exist, and no video of the subset {subset!r} of gt.json "

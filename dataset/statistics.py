@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.features.files import FeatureFile
+from dataset.features.files import SnippetFile
 from dataset.features.reading import read_features
 from utils.errors import Problems
 
@@ -58,7 +58,7 @@ class FeatureStatistics:
 
 
 def measure_features(
-    files: Sequence[FeatureFile],
+    files: Sequence[SnippetFile],
     workers: int,
     problems: Problems,
     on_file: Callable[[], object] = lambda: None,
@@ -145,7 +145,7 @@ class _Video:
 class _Collector:
     """Sums over all videos; receives the blocks of all files in order."""
 
-    def __init__(self, files: Sequence[FeatureFile]) -> None:
+    def __init__(self, files: Sequence[SnippetFile]) -> None:
         self.files = files
         self.number = 0  # of the current file
         self.left = files[0].shape[0]  # snippets of it that are still to come

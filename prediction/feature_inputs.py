@@ -8,6 +8,7 @@ from dataset.annotations import read_database
 from dataset.features.files import FeatureFile, find_feature_file
 from dataset.features.reading import map_features, read_features
 from dataset.features.store import Features
+from dataset.from_config import feature_form
 from dataset.numbers import number_of
 from dataset.video_names import composed, match_names
 from prediction.inputs import Input
@@ -44,7 +45,7 @@ def read_feature_inputs(
 
 def _checked(each: Input, predictor: Predictor) -> FeatureFile:
     """The file, after all of its values were read once."""
-    file = find_feature_file(each.name, each.path)
+    file = find_feature_file(each.name, each.path, feature_form(predictor.config))
     if file.shape[1] != predictor.feature_dim == file.shape[0]:
         print(
             f"warning: {each.path} is transposed: it has {file.shape[0]} rows, as many as the "

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.features.files import FeatureFile, file_state
+from dataset.features.files import PLAIN, FeatureFile, SnippetFile, file_state
 from utils.errors import UserError
 from utils.files import write_json
 
@@ -49,24 +49,23 @@ class CheckCache:
             size, modified, shape, dtype, offset, order = stored
             if file_state(path) != (size, modified):
                 return None
-            return FeatureFile(
-                name, path, (shape[0], shape[1]), np.dtype(dtype), offset, order, (size, modified)
-            )
+            state = (size, modified)
+            return FeatureFile(name, path, tuple(shape), np.dtype(dtype), offset, order, state)
         except (OSError, ValueError, TypeError, IndexError):
             return None
 
     def add_header(self, file: FeatureFile) -> None:
         """Remembers the header of a feature file."""
-        header = [*file.state, list(file.shape), file.dtype.str, file.offset, file.order]
+        header = [*file.state, list(file.stored), file.dtype.str, file.offset, file.order]
         if self.headers.get(str(file.path)) != header:
             self.headers[str(file.path)] = header
             self.changed = True
 
-    def digest(self, files: Sequence[FeatureFile]) -> str | None:
+    def digest(self, files: Sequence[SnippetFile]) -> str | None:
         """The hash of the features of these files, if all their values have been checked."""
         return self.digests.get(_key(files))
 
-    def add_digest(self, files: Sequence[FeatureFile], digest: str) -> None:
+    def add_digest(self, files: Sequence[SnippetFile], digest: str) -> None:
         """Remembers that all values of these files are finite, and their hash."""
         self.digests[_key(files)] = digest
         self.changed = True
@@ -83,9 +82,15 @@ class CheckCache:
             pass
 
 
-def _key(files: Sequence[FeatureFile]) -> str:
+def _key(files: Sequence[SnippetFile]) -> str:
     """Identifies a list of files in their present state."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name} {file.path} {file.state} {file.shape}\n".encode())
+        digest.update(f"{file.name} {file.path} {file.state} {file.shape}{_form(file)}\n".encode())
     return digest.hexdigest()
+
+
+def _form(file: SnippetFile) -> str:
+    """How the file is read, if not as it is."""
+    form = getattr(file, "form", None)
+    return "" if form is None or form == PLAIN else f" {form}"

@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataset.features.files import FeatureFile
+from dataset.features.files import SnippetFile
 from dataset.features.store import Features, FeatureStore, MappedStore
 from utils.errors import Problems
 
 BLOCK_BYTES = 2**24  # size of the blocks in which a file is read
 
 
-def resident_bytes(files: Sequence[FeatureFile], row_type: torch.dtype) -> int:
+def resident_bytes(files: Sequence[SnippetFile], row_type: torch.dtype) -> int:
     """Bytes of the features of a split in memory, if gathered snippets have this type."""
     values = sum(length * width for length, width in (f.shape for f in files))
     return values * _stored_type(files, row_type).itemsize
 
 
 def read_features(
-    files: Sequence[FeatureFile],
+    files: Sequence[SnippetFile],
     resident: bool,
     workers: int,
     problems: Problems,
@@ -86,7 +86,7 @@ def read_features(
 
 
 def map_features(
-    files: Sequence[FeatureFile], workers: int, row_type: torch.dtype = torch.float32
+    files: Sequence[SnippetFile], workers: int, row_type: torch.dtype = torch.float32
 ) -> MappedStore:
     """The features of checked files, read as needed; arguments as for `read_features`."""
     lengths = torch.tensor([file.shape[0] for file in files], dtype=torch.int64)
@@ -94,19 +94,19 @@ def map_features(
     return MappedStore(files, dtype, lengths, workers, torch.device("cpu"), row_type)
 
 
-def _file_type(files: Sequence[FeatureFile]) -> np.dtype[Any]:
+def _file_type(files: Sequence[SnippetFile]) -> np.dtype[Any]:
     """Type in which the files of a split are read: float16 only if all files are."""
     return np.dtype(np.float16 if all(f.dtype.itemsize == 2 for f in files) else np.float32)
 
 
-def _stored_type(files: Sequence[FeatureFile], row_type: torch.dtype) -> torch.dtype:
+def _stored_type(files: Sequence[SnippetFile], row_type: torch.dtype) -> torch.dtype:
     """Type of the features in memory, if gathered snippets have type `row_type`."""
     if row_type == torch.bfloat16:
         return row_type
     return torch.float16 if _file_type(files) == np.float16 else torch.float32
 
 
-def _blocks(files: Sequence[FeatureFile]) -> Iterator[tuple[int, int, int]]:
+def _blocks(files: Sequence[SnippetFile]) -> Iterator[tuple[int, int, int]]:
     """Yields the blocks of all files in order: number of the file, first snippet, end."""
     for number, file in enumerate(files):
         count = max(1, BLOCK_BYTES // (file.shape[1] * file.dtype.itemsize))
@@ -114,7 +114,7 @@ def _blocks(files: Sequence[FeatureFile]) -> Iterator[tuple[int, int, int]]:
             yield number, start, min(start + count, file.shape[0])
 
 
-def _fill(block: NDArray[np.floating], file: FeatureFile, start: int) -> str:
+def _fill(block: NDArray[np.floating], file: SnippetFile, start: int) -> str:
     """Reads the snippets from `start` on into the block; returns a message for a bad value."""
     with np.errstate(all="ignore"):  # an overflow becomes infinite, which is reported
         block[...] = file.read(slice(start, start + len(block)))

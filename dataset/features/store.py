@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataset.features.files import FeatureFile
+from dataset.features.files import SnippetFile
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class MappedStore:
         row_type: Type of gathered snippets, float32 or bfloat16.
     """
 
-    files: Sequence[FeatureFile]
+    files: Sequence[SnippetFile]
     file_type: torch.dtype
     lengths: Tensor
     workers: int
