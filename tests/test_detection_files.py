@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset.labels import make_label_reader
@@ -157,6 +157,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 detections = st.lists(st.tuples(names, finite, finite, names, finite), min_size=1, max_size=9)
 
 
+@settings(deadline=None, max_examples=50)
 @given(detections)
 def test_csv_is_read_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float, float, str, float]]

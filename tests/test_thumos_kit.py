@@ -38,7 +38,7 @@ guesses = st.lists(row, max_size=30).map(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(truths, guesses, doubts)
 def test_equals_the_reference(truth: Segments, predictions: Segments, doubtful: Segments) -> None:
     tiou = (0.25, 0.5, 0.75, 1.0)
@@ -49,7 +49,7 @@ def test_equals_the_reference(truth: Segments, predictions: Segments, doubtful: 
     np.testing.assert_allclose(result.average_precision, expected, rtol=1e-12, atol=1e-15)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_equals_the_reference_for_random_times(seed: int) -> None:
     random = np.random.default_rng(seed)
