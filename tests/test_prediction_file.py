@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.detection.prediction_file import read_predictions, write_predictions
@@ -29,6 +29,7 @@ def assert_equal(one: Segments, other: Segments) -> None:
         assert getattr(one, column).dtype == getattr(other, column).dtype
 
 
+@settings(deadline=None)
 @given(rows)
 def test_is_read_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, list[float], float]]
