@@ -4,7 +4,7 @@
 
 reads every video in the folder and writes one file (T, 2048) per video, RGB then flow: a data
 directory for training, or features for predict.py. A video that is done is skipped, so that the
-same command continues an extraction that was stopped.
+same command continues an extraction that was stopped, and several processes can share the work.
 """
 
 import argparse
@@ -75,6 +75,8 @@ def _extract_all(extractor: Extractor, videos: list[VideoFile], dtype: str) -> l
                 yield batch
 
         for number, (source, target) in enumerate(videos, 1):
+            if target.exists():  # another process has extracted it meanwhile
+                continue
             began = time.perf_counter()
             bar.set_postfix_str(f"video {number} of {len(videos)}")
             try:
