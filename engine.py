@@ -214,7 +214,8 @@ def _score(
     features *= inside.to(device.device)[..., None]
     with device.autocast():
         scores = net(features, lengths.to(device.device)).video_scores()
-    cas, attention, class_scores = (tensor.cpu().numpy() for tensor in scores)
+    cas, attention, class_scores = (tensor.cpu().numpy() for tensor in scores[:3])
+    branches = None if scores.branch_attention is None else scores.branch_attention.cpu().numpy()
     return [
         VideoScores(
             split.videos[i].name,
@@ -223,6 +224,7 @@ def _score(
             attention[row, :n],
             class_scores[row],
             split.spans[i] if split.spans else None,
+            None if branches is None else branches[row, :n],
         )
         for row, (i, n) in enumerate(zip(group, lengths.tolist(), strict=True))
     ]

@@ -46,8 +46,8 @@ def predict_features(
     >>> segments = predict_features("THUMOS_best.pth", features)
     >>> for segment in segments[:2]:
     ...     print(f"{segment.label}: {segment.start:.1f} to {segment.end:.1f} s")
-    BasketballDunk: 8.8 to 18.5 s
-    BasketballDunk: 8.8 to 18.6 s
+    BasketballDunk: 7.7 to 18.8 s
+    BasketballDunk: 38.9 to 45.2 s
 
     Args:
         checkpoint: Checkpoint file of this program or of an official implementation.
