@@ -15,8 +15,10 @@ from eval.report.encoding import script_json
 HERE = Path(__file__).parent
 STYLES = ("report.css",)
 # In the order of use; together they are one script, whose functions see each other.
-SCRIPTS = ("data.js", "dom.js", "charts.js", "tables.js", "layout.js", "timeline.js")
-SCRIPTS += ("interaction.js", "player.js", "videos.js", "report.js")
+SCRIPTS = (
+    *("data.js", "dom.js", "charts.js", "tables.js", "layout.js", "timeline.js"),
+    *("interaction.js", "player.js", "videos.js", "report.js"),
+)
 
 
 def render(

@@ -168,11 +168,11 @@ def _pairs(
     np.put_along_axis(hit, holder, True, axis=1)
     detection_key = detections.video * classes + detections.label
     order = np.argsort(detection_key, kind="stable")
-    first = np.searchsorted(detection_key[order], pairs, side="left")
-    last = np.searchsorted(detection_key[order], pairs, side="right")
+    first = np.searchsorted(detection_key[order], pairs, side="left").tolist()
+    last = np.searchsorted(detection_key[order], pairs, side="right").tolist()
     precision = np.zeros((len(pairs), len(holder)))
-    for pair, (begin, end, total) in enumerate(zip(first, last, number, strict=True)):
+    for pair, (begin, end) in enumerate(zip(first, last, strict=True)):
         found = np.cumsum(hit[:, order[begin:end]], axis=1)
         rank = np.arange(1, end - begin + 1)
-        precision[pair] = average_precision_of(found / rank, found / total, ap)
+        precision[pair] = average_precision_of(found / rank, found / number[pair], ap)
     return pairs // max(classes, 1), pairs % max(classes, 1), precision

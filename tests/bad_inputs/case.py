@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MAIN, DETECTION = "main_thu.py", "eval.detection"
+MAIN, DETECTION, REPORT = "main_thu.py", "eval.detection", "eval.report"
 BASE = {
     MAIN: "--data_dir data --save_dir run --num_snippets 24 --epochs 2 --device cpu "
     "--without_wandb",
     DETECTION: "--ground_truth data/gt.json --predictions pred.json",
+    REPORT: "--ground_truth data/gt.json --predictions pred.json",
 }
 TEST = "--test --checkpoint good.pth --save_dir ."
 RESUME = "--save_dir done --resume"
+TESTED = ("good_predictions.json", "good_scores.npz")
 BEGUN = ("run/config.json", "run/metrics.jsonl")
 TRAINED = (*BEGUN, "run/THUMOS_best.pth", "run/THUMOS_latest.pth")
 
@@ -25,7 +27,7 @@ class BadInput:
     """One mistake, tried in a folder in which everything else is valid.
 
     The folder contains the data directory `data`, the directory `done` of a finished run, its
-    checkpoint `good.pth` and its predictions `pred.json`.
+    checkpoint `good.pth`, its predictions `pred.json` and its scores `scores.npz`.
 
     Attributes:
         mistake: Description of the mistake, for the page.

@@ -1,10 +1,21 @@
 """Mistakes on the command line."""
 
 from functools import partial
+from pathlib import Path
 
-from tests.bad_inputs.case import DETECTION, RESUME, TEST, BadInput
+from eval.scores_file import read_scores, write_scores
+from tests.bad_inputs.case import DETECTION, REPORT, RESUME, TEST, BadInput, cut
 
 Evaluated = partial(BadInput, program=DETECTION)
+Reported = partial(BadInput, program=REPORT)
+
+
+def scores_of_another_video() -> None:
+    """Renames the first video in the file of scores and leaves out the others."""
+    path = Path("scores.npz")
+    classes, videos = read_scores(path)
+    write_scores(path, [videos[0]._replace(name="another")], classes, 0.0)
+
 
 TRAINING = [
     BadInput("`--epoch 3`, a flag that does not exist", "--epoch 3"),
@@ -66,4 +77,22 @@ EVALUATION = [
     Evaluated("`--class_names nowhere.txt`, which does not exist", "--class_names nowhere.txt"),
     Evaluated("`--csv data`, a folder", "--csv data"),
     Evaluated("`--json /dev/null`, a device", "--json /dev/null"),
+]
+
+REPORTING = [
+    Reported("no `--predictions`", "--predictions"),
+    Reported("`--scores nowhere.npz`, which does not exist", "--scores nowhere.npz"),
+    Reported("`--scores gt.json`, another file", "--scores data/gt.json"),
+    Reported(
+        "scores of other videos",
+        "--scores scores.npz",
+        spoil=scores_of_another_video,
+    ),
+    Reported(
+        "`--scores scores.npz`, truncated", "--scores scores.npz", spoil=cut("scores.npz", 99)
+    ),
+    Reported("`--videos nowhere`, which does not exist", "--videos nowhere"),
+    Reported("`--videos data`, a folder without videos", "--videos data"),
+    Reported("`--output data/gt.json`, a file", "--output data/gt.json"),
+    Reported("`--evaluate nowhere.txt`, which does not exist", "--evaluate nowhere.txt"),
 ]

@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from tests.bad_inputs.case import DETECTION, TEST, TRAINED, BadInput, cut, edit, folder_instead, put
+from tests.bad_inputs.case import (
+    DETECTION,
+    TEST,
+    TESTED,
+    TRAINED,
+    BadInput,
+    cut,
+    edit,
+    folder_instead,
+    put,
+)
 
 GT, TRAIN_LIST, TEST_LIST = "data/gt.json", "data/split_train.txt", "data/split_test.txt"
 NAME, TEST_NAME = "video_train_0000000", "video_test_0000002"
@@ -143,7 +153,7 @@ SPLITS = [
         TEST,
         spoil=more(TRAIN_LIST, TEST_NAME),
         warning=True,
-        leaves=("good_predictions.json",),
+        leaves=TESTED,
     ),
     BadInput("a name that is not in gt.json", spoil=edit(GT, lambda c: c["database"].pop(NAME))),
     BadInput("a name that leads out of the data directory", spoil=more(TRAIN_LIST, "../gt")),

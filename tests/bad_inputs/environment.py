@@ -10,7 +10,7 @@ from unittest.mock import patch
 import torch
 
 from record.run_lock import locked
-from tests.bad_inputs.case import BEGUN, DETECTION, TEST, BadInput, folder_instead
+from tests.bad_inputs.case import BEGUN, DETECTION, TEST, TESTED, BadInput, folder_instead
 from tests.disks import read_only, small_files
 
 LONG = "a" * 300
@@ -69,7 +69,7 @@ DISK = [
         "full when the report is written",
         f"{TEST} --report",
         around=lambda: small_files(20_000),
-        leaves=("good_predictions.json",),
+        leaves=TESTED,
     ),
     Evaluated("full when `--json` is written", "--json a.json", around=lambda: small_files(100)),
 ]

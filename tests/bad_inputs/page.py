@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from tests.bad_inputs.case import BadInput
-from tests.bad_inputs.command_line import EVALUATION, TRAINING
+from tests.bad_inputs.command_line import EVALUATION, REPORTING, TRAINING
 from tests.bad_inputs.data import ANNOTATIONS, DIRECTORY, FEATURE_FILES, SPLITS
 from tests.bad_inputs.environment import DEVICES, DISK, FOLDERS, LONG
 from tests.bad_inputs.files import CHECKPOINTS, PREDICTION_FILES
@@ -14,6 +14,7 @@ from tests.bad_inputs.files import CHECKPOINTS, PREDICTION_FILES
 GROUPS: dict[str, list[BadInput]] = {
     "Flags of main_thu.py": TRAINING,
     "Flags of eval.detection": EVALUATION,
+    "Flags of eval.report": REPORTING,
     "Data directory": DIRECTORY,
     "Split files": SPLITS,
     "gt.json": ANNOTATIONS,
@@ -37,8 +38,8 @@ written file, and existing files are not changed. All mistakes in the data files
 together. A warning is a line `warning: ` and the message on standard output; the program goes on.
 
 In the messages, `data` is the data directory, `run` and `done` are run directories, `good.pth` is a
-checkpoint and `pred.json` a prediction file; `<reason>` is a text of the operating system or of a
-library.
+checkpoint, `pred.json` a prediction file and `scores.npz` a file of scores; `<reason>` is a text of
+the operating system or of a library.
 """
 
 # Parts that are long, or differ between systems and library versions.

@@ -12,13 +12,19 @@ import pytest
 
 import main_thu
 from eval.detection import command as detection_command
+from eval.report import command as report_command
+from eval.scores_file import read_scores
 from record.checkpoint import read_checkpoint
-from tests.bad_inputs.case import DETECTION, MAIN, TEST, BadInput
+from tests.bad_inputs.case import DETECTION, MAIN, REPORT, TEST, BadInput
 from tests.data_folder import LABELS, make_data
 from tests.program import run_main
 from utils.files import write_json
 
-PROGRAMS = {MAIN: main_thu.main, DETECTION: detection_command.main}
+PROGRAMS = {
+    MAIN: main_thu.main,
+    DETECTION: detection_command.main,
+    REPORT: report_command.main,
+}
 
 
 def make_good(folder: Path) -> None:
@@ -31,6 +37,7 @@ def make_good(folder: Path) -> None:
         run_main(BadInput("", TEST).arguments)
         predictions = json.loads(Path("good_predictions.json").read_text())
         Path("good_predictions.json").unlink()
+        Path("good_scores.npz").rename("scores.npz")
         found = {"label": LABELS[0], "score": 0.1, "segment": [0.0, 1.0]}  # a known class
         predictions["results"]["video_test_0000000"].append(found)
         write_json(Path("pred.json"), predictions)
@@ -90,9 +97,12 @@ def _files() -> dict[str, bytes]:
 
 
 def _assert_complete(path: Path) -> None:
-    """Checks that a file is a valid checkpoint, JSON or JSON lines."""
+    """Checks that a file is a valid checkpoint or file of scores, JSON or JSON lines."""
     if path.suffix == ".pth":
         read_checkpoint(path)
+        return
+    if path.suffix == ".npz":
+        read_scores(path)
         return
     text = path.read_text()
     for value in text.splitlines() if path.suffix == ".jsonl" else [text]:
