@@ -12,34 +12,9 @@ from utils.errors import UserError
 from utils.files import read_json, write_atomically, write_json
 
 # Containers that ffmpeg reads; a file with another suffix is not taken for a video.
-SUFFIXES = frozenset(
-    # fmt: off
-    (
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".divx",
-        ".f4v",
-        ".flv",
-        ".gif",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".ogv",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    )
-    # fmt: on
-)
+SUFFIXES = frozenset((".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".gif", ".m2ts", ".m4v"))
+SUFFIXES |= {".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob"}
+SUFFIXES |= {".webm", ".wmv", ".y4m"}
 SPLITS = ("train", "test")
 SETTINGS_FILE = "extraction.json"
 

@@ -83,8 +83,8 @@ def read_resume_point(
         if stored.get(name) != wanted.get(name)
     ]
     before = stored_classes(checkpoint, path)
-    known = before is not None and classes is not None
-    if known and (difference := class_difference(before, classes)):
+    difference = "" if before is None or classes is None else class_difference(before, classes)
+    if difference:
         differences.append(f"  - classes: {difference}")
     if differences and not force:
         listed = "\n".join(differences)

@@ -302,8 +302,8 @@ def test_real_videos_with_real_weights_show_their_action(
     features = extract_rgb(real_data / "videos" / name)
     assert features.shape == (snippets, FEATURE_DIM)
     assert features.min() >= 0
-    head = extract_rgb.networks["rgb"].logits["conv3d"]
-    logits = torch.from_numpy(features.mean(0)) @ head.weight.float().flatten(1).T + head.bias
+    weight, bias = extract_rgb.networks["rgb"].logits["conv3d"].parameters()
+    logits = torch.from_numpy(features.mean(0)) @ weight.flatten(1).T + bias
     names = (real_data / "i3d_network" / "kinetics400_classes.txt").read_text().splitlines()
     best = [names[i] for i in logits.topk(5).indices]
     assert action in best, best

@@ -315,7 +315,7 @@ def test_real_features_of_another_stride(
     assert known
     (tmp_path / "features").mkdir()
     files = sorted((samples / "features").glob("*.npy"))
-    database = {}
+    database: dict[str, Any] = {}
     for path in files:
         length = len(np.load(path, mmap_mode="r"))
         shutil.copyfile(path, tmp_path / "features" / path.name)
