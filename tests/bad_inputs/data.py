@@ -221,6 +221,9 @@ ANNOTATIONS = [
 
 FEATURE_FILES = [
     BadInput("empty", spoil=put(FEATURES)),
+    BadInput("shape (1, snippets, channels)", spoil=features(lambda x: x[None])),
+    BadInput("10 crops", spoil=features(lambda x: np.stack([x] * 10, axis=1))),
+    BadInput("`--layout joint` without such a file", "--layout joint"),
     BadInput("truncated", spoil=cut(FEATURES, 100)),
     BadInput("a text file", spoil=put(FEATURES, "no numbers")),
     BadInput("Python objects, whose loading could execute code", spoil=pickled),

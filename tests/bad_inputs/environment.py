@@ -69,7 +69,7 @@ DISK = [
         "full when the report is written",
         f"{TEST} --report",
         around=lambda: small_files(20_000),
-        leaves=TESTED,
+        leaves=(*TESTED, "good_report/report.json"),
     ),
     Evaluated("full when `--json` is written", "--json a.json", around=lambda: small_files(100)),
 ]
