@@ -93,8 +93,7 @@ class ACMNet(nn.Module):
         # ActivityNet checkpoints.
         self.feature_embedding = nn.Sequential(
             *([Dropout(input_dropout)] if input_dropout else []),
-            TemporalConv(feature_dim, feature_dim, kernel_size=3, form=temporal_conv),
-            nn.ReLU(),
+            TemporalConv(feature_dim, feature_dim, kernel_size=3, rectify=True, form=temporal_conv),
         )
         self.attention_dropout = Dropout(input_dropout) if input_dropout else nn.Identity()
         self.att_branch = nn.Conv1d(feature_dim, 3, kernel_size=1)
@@ -121,7 +120,7 @@ class ACMNet(nn.Module):
 
         # A snippet dropped before the classifier keeps the bias of the classifier.
         kept = self.snippet_dropout(attention.new_ones((*embedding.shape[:2], 1)))
-        evidence = F.linear(self.channel_dropout(embedding), self.snippet_cls.weight)
+        evidence = self._evidence(embedding, kept)
         cas_logits = at_least_float32(evidence) * kept + self.snippet_cls.bias  # (B, T, C + 1)
 
         video_logits, chosen, counts = [], [], []
@@ -143,6 +142,19 @@ class ACMNet(nn.Module):
             torch.stack(video_logits, dim=1),
             torch.stack(means, dim=1),
         )
+
+    def _evidence(self, embedding: Tensor, kept: Tensor) -> Tensor:
+        """(B, T, C + 1) what the classifier finds without its bias, under dropout of channels.
+
+        On the CPU, snippets that are dropped as a whole (`kept` is 0 there) are not computed.
+        """
+        dropout, weight = self.channel_dropout, self.snippet_cls.weight
+        if not isinstance(dropout, Dropout) or not dropout.draws_bits(embedding):
+            return F.linear(dropout(embedding), weight)
+        rows = kept.flatten().nonzero()[:, 0]  # (K,)
+        found = F.linear(dropout.of_rows(embedding.flatten(0, 1), rows), weight)  # (K, C + 1)
+        evidence = found.new_zeros(kept.numel(), len(weight)).index_copy(0, rows, found)
+        return evidence.unflatten(0, kept.shape[:2])
 
 
 def at_least_float32(x: Tensor) -> Tensor:

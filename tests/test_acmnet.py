@@ -143,15 +143,55 @@ def test_dropout_drops_whole_snippets_and_channels_and_only_before_the_classifie
     net = ACMNet(64, 3, dropout=0.5)
     features = torch.rand(4, 200, 64)
     seen: list[Tensor] = []
-    net.channel_dropout.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    of_rows = net.channel_dropout.of_rows
+    net.channel_dropout.of_rows = lambda *given: seen.append(of_rows(*given)) or seen[-1]  # type: ignore[method-assign, func-returns-value]
     output = net(features)
     embedding = output.embedding
     torch.testing.assert_close(embedding, net.eval()(features).embedding)
-    within = (seen[0] != 0)[embedding > 0].float().mean().item()
-    assert 0.45 < within < 0.55
-    torch.testing.assert_close(seen[0], torch.where(seen[0] == 0, 0, embedding * 2))
     bias = net.snippet_cls.bias
     dropped = (output.cas_logits == bias).all(dim=-1)  # (B, T)
     assert 0.45 < dropped.float().mean().item() < 0.55
-    expected = torch.nn.functional.linear(2 * seen[0][~dropped], net.snippet_cls.weight, bias)
+    kept = embedding[~dropped]
+    within = (seen[0] != 0)[kept > 0].float().mean().item()
+    assert 0.45 < within < 0.55
+    torch.testing.assert_close(seen[0], torch.where(seen[0] == 0, 0, kept * 2))
+    expected = torch.nn.functional.linear(2 * seen[0], net.snippet_cls.weight, bias)
     torch.testing.assert_close(output.cas_logits[~dropped], expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_computing_only_the_kept_snippets_changes_nothing(dtype: torch.dtype) -> None:
+    class Plain(nn.Module):
+        """The same dropout, which the network does not recognize."""
+
+        def __init__(self, dropout: nn.Module) -> None:
+            super().__init__()
+            self.dropout = dropout
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.dropout(x)
+            return result
+
+    net, features = ACMNet(64, 3).to(dtype), torch.rand(3, 40, 64).to(dtype)
+    results = []
+    for dropout in (net.channel_dropout, Plain(net.channel_dropout)):
+        net.channel_dropout = dropout  # type: ignore[assignment]
+        net.zero_grad()
+        torch.manual_seed(0)
+        output = net(features)
+        (output.cas_logits.square().sum() + output.branch_features.sum()).backward()
+        gradients = [p.grad.clone() for p in net.parameters() if p.grad is not None]
+        results.append([output.cas_logits.detach(), torch.rand(9), *gradients])
+    tolerance = 0.05 if dtype == torch.bfloat16 else 1e-12
+    for found, wanted in zip(*results, strict=True):
+        assert (found - wanted).norm() <= tolerance * wanted.norm()
+
+
+def test_a_batch_whose_snippets_are_all_dropped_has_finite_gradients() -> None:
+    net = ACMNet(8, 3, dropout=0.999)
+    torch.manual_seed(0)
+    output = net(torch.rand(1, 2, 8))
+    assert (output.cas_logits == net.snippet_cls.bias).all()
+    output.cas_logits.sum().backward()
+    assert net.snippet_cls.weight.grad is not None
+    assert not net.snippet_cls.weight.grad.any()

@@ -62,3 +62,15 @@ def test_evaluation_changes_nothing() -> None:
 
 def test_an_empty_tensor_is_accepted() -> None:
     assert Dropout(0.7)(torch.ones(0, 5)).shape == (0, 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_rows_have_the_mask_that_they_have_among_all(kind: torch.dtype) -> None:
+    layer, x = Dropout(0.7), torch.rand(30, 13).add(1).to(kind)
+    rows = torch.tensor([0, 3, 4, 28])
+    torch.manual_seed(1)
+    wanted, wanted_next = layer(x)[rows], torch.rand(5)
+    torch.manual_seed(1)
+    assert layer.of_rows(x, rows).equal(wanted)
+    assert torch.rand(5).equal(wanted_next)
+    assert layer.of_rows(x, rows[:0]).shape == (0, 13)

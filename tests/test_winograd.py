@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import winograd
+from models import winograd, winograd_conv
 from models.temporal_conv import WINOGRAD, TemporalConv
 from models.winograd import Winograd
 
@@ -47,7 +47,7 @@ def test_float64_equals_the_direct_form(
     assert (form.outputs, form.products) == (outputs, outputs + 2)
     monkeypatch.setattr("models.temporal_conv.WINOGRAD", form)
     if small_blocks:  # several videos in a section, sections in a block, blocks in a video
-        monkeypatch.setattr(winograd, "BLOCK_TILES", 3)
+        monkeypatch.setattr(winograd_conv, "BLOCK_TILES", 3)
         monkeypatch.setattr(winograd, "SECTION_VALUES", 14)
     for length in LENGTHS:
         first, second, x, flow = both_forms((batch, length, 5), 7, torch.float64)
@@ -75,6 +75,23 @@ def test_gradients_of_a_strided_input_and_without_a_bias() -> None:
     flow = flow.transpose(0, 1).contiguous().transpose(0, 1)
     assert_equal(results(first, x, flow), results(second, x, flow), 1e-12)
     assert torch.autograd.gradcheck(first, x[:, :9].requires_grad_())
+
+
+@pytest.mark.parametrize("form", ["winograd", "direct"])
+@pytest.mark.parametrize("to_input", [False, True])
+def test_relu_as_a_part_of_the_convolution(form: str, to_input: bool) -> None:
+    torch.manual_seed(0)
+    conv = TemporalConv(6, 5, 3, form=form).double()
+    x = torch.randn(2, 23, 6, dtype=torch.float64, requires_grad=to_input)
+    inputs = [x, *conv.parameters()] if to_input else [*conv.parameters()]
+    plain = conv(x).relu()
+    conv.rectify = True
+    rectified = conv(x)
+    assert (plain == 0).any()
+    torch.testing.assert_close(rectified, plain)
+    flow = torch.randn_like(plain)
+    found, wanted = (torch.autograd.grad(y, inputs, flow) for y in (rectified, plain))
+    assert_equal([*found], [*wanted], 1e-12)
 
 
 @pytest.mark.parametrize("frozen", ["weight", "bias", "both"])
