@@ -83,8 +83,8 @@ def test_a_video_is_predicted_alike_alone_and_among_others(
     found = results(tmp_path / "one.json")
     assert found.keys() == {VIDEO}
     assert [item["segment"] for item in found[VIDEO]] == [item["segment"] for item in expected]
-    scores = [[item["score"] for item in items] for items in (found[VIDEO], expected)]
-    np.testing.assert_allclose(*scores, atol=1e-6)
+    ours, theirs = ([item["score"] for item in items] for items in (found[VIDEO], expected))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_the_table_shows_the_instance(folder: Path, known: list[str]) -> None:

@@ -168,10 +168,10 @@ def _pairs(
     np.put_along_axis(hit, holder, True, axis=1)
     detection_key = detections.video * classes + detections.label
     order = np.argsort(detection_key, kind="stable")
-    first = np.searchsorted(detection_key[order], pairs, side="left").tolist()
-    last = np.searchsorted(detection_key[order], pairs, side="right").tolist()
+    edges = [np.searchsorted(detection_key[order], pairs, side=s) for s in ("left", "right")]
+    ranges = np.stack(edges, 1).tolist()  # first and one past the last detection of each pair
     precision = np.zeros((len(pairs), len(holder)))
-    for pair, (begin, end) in enumerate(zip(first, last, strict=True)):
+    for pair, (begin, end) in enumerate(ranges):
         found = np.cumsum(hit[:, order[begin:end]], axis=1)
         rank = np.arange(1, end - begin + 1)
         precision[pair] = average_precision_of(found / rank, found / number[pair], ap)
