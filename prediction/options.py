@@ -15,6 +15,7 @@ from utils.errors import UserError
 GROUPS = ("snippets", "localization: from scores to segments", "network")
 OTHER_SETTINGS = (
     *("dataset", "device", "gpu", "precision", "deterministic", "temporal_conv", "num_workers"),
+    *("channel_order", "feature_axes"),
 )
 SETTINGS = tuple(s.name for s in fields(Config) if s.metadata["group"] in GROUPS) + OTHER_SETTINGS
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")

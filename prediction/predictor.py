@@ -5,6 +5,7 @@ Letters: N snippets of a video, D channels, C action classes.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from config.model_config import Config
+from dataset.features.files import PLAIN, form_problem, in_form
 from dataset.features.store import Features, FeatureStore
+from dataset.from_config import feature_form
 from dataset.layouts import Split
 from dataset.sampling import uniform_rows
 from dataset.videos import Video
@@ -55,13 +58,19 @@ class Predictor:
         """Segments of one video by descending score.
 
         Args:
-            features: (N, D) snippets, in any floating-point type.
+            features: (N, D) snippets, in any floating-point type; channels and axes are ordered as
+                in the feature files of the training (`--channel_order`, `--feature_axes`).
             duration: Seconds; needed only with `snippet_timing="duration"`.
 
         Raises:
             UserError: If the features have another shape or are not finite.
         """
-        split = self.split_of_arrays({"features": features})
+        array, form = np.asarray(features), feature_form(self.config)
+        if form != PLAIN:
+            if problem := form_problem(Path("features"), array.shape, form):
+                raise UserError(problem)
+            array = in_form(array, form, slice(None))
+        split = self.split_of_arrays({"features": array})
         if self.config.snippet_timing == "duration":
             if duration is None:
                 raise UserError(f"duration: {NEEDS_DURATION}")
@@ -74,7 +83,7 @@ class Predictor:
     def split_of_arrays(self, arrays: Mapping[str, ArrayLike]) -> Split:
         """Puts the features of some videos, (N, D) by name, into a split on the device.
 
-        Their times follow from the stride of the settings.
+        The channels are RGB first, and the times follow from the stride of the settings.
 
         Raises:
             UserError: If features have another shape or are not finite.

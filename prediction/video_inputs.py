@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.features.files import PLAIN
+from dataset.from_config import feature_form
 from prediction.options import Options
 from prediction.predictor import Predictor
 from utils.errors import UserError
@@ -42,6 +44,11 @@ def make_extractor(options: Options, predictor: Predictor) -> "Extractor":
             "warning: the network was trained with --snippet_timing duration; the features of "
             f"videos are computed every {config.snippet_seconds:g} s "
             "(--snippet_frames, --frames_per_second) and not rescaled"
+        )
+    if options.save_features and feature_form(config) != PLAIN:
+        print(
+            "the features of videos are saved RGB first, as (snippets, channels); predict the "
+            "files with --channel_order rgb_flow --feature_axes TD"
         )
     settings = SnippetSettings(
         frames_per_second=config.frames_per_second,

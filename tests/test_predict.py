@@ -356,6 +356,25 @@ def test_arrays_that_are_no_features_are_refused(folder: Path) -> None:
         spread(np.ones((3, WIDTH)))
 
 
+def test_other_orders_of_channels_and_axes(folder: Path, tmp_path: Path) -> None:
+    plain = np.load(features_of(folder))
+    flow_first = np.concatenate([plain[:, WIDTH // 2 :], plain[:, : WIDTH // 2]], axis=1)
+    (tmp_path / "other").mkdir()
+    np.save(tmp_path / "other" / f"{VIDEO}.npy", flow_first[None])
+    config = stored_config(num_snippets=24, channel_order="flow_rgb", feature_axes="1TD")
+    checkpoint = write_checkpoint(tmp_path / "a.pth", known_weights(), config=config)
+    flags = ["--checkpoint", checkpoint, "--device", "cpu"]
+    expected = run_predict(
+        [*flags, "--channel_order", "rgb_flow", "--feature_axes", "TD", features_of(folder)]
+    )
+    assert run_predict([*flags, tmp_path / "other"]) == expected
+    assert "--feature_axes TD" in run_predict([*flags, features_of(folder)], status=2)
+    segments = predict.predict_features(folder / "known.pth", plain)
+    assert predict.predict_features(checkpoint, flow_first[None]) == segments
+    with pytest.raises(UserError, match="--feature_axes TD"):
+        predict.predict_features(checkpoint, plain)
+
+
 def test_times_are_readable() -> None:
     assert clock(7.25, 99) == "7.25 s"
     assert clock(7.25, 100) == "0:07.25"

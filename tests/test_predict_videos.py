@@ -146,7 +146,7 @@ def test_features_and_videos_of_one_folder(work: Path, opened: list[Mapping[str,
     printed = run_predict([*flags, "videos", "--durations", "d.json"], status=1)
     assert "videos/one.npy has the same name as videos/one.mp4" in printed
     assert "warning: the network was trained with --snippet_timing duration" in printed
-    assert "one: 24.00 s" in printed
+    assert "one: 23.73 s (89 snippets)" in printed
     assert "two: 9.00 s" in printed
     assert "notes" not in printed
 
