@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 # Flow is computed on the central 256 x 256 pixels of the resized frame and cropped to 224 x 224, so
 # that motion across the border of the crop is seen. Computing it on the whole frame takes up to
-# twice as long and differs by less than 0.01 pixels on average (benchmarks/video.py).
+# twice as long.
 FLOW_SIZE = FrameSize(SMALLER_SIDE, crop=SMALLER_SIDE)
 LARGEST_PIXELS = 20.0  # displacements are clipped to this, and divided by it
 PENDING_PER_WORKER = 2  # pairs of frames that wait for a worker or for the consumer
