@@ -9,36 +9,37 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from dataset.annotation_forms import WANTED, entries_of
 from dataset.features.files import FeatureForm, HeaderCache, SnippetFile, find_features
-from dataset.features.two_streams import join_streams
-from dataset.joint_features import JointFiles, find_joint_files
+from dataset.features.two_streams import cut_note, join_streams
+from dataset.joint_annotations import AnnotationArrays
+from dataset.joint_features import (
+    ENDING,
+    Annotations,
+    JointLayout,
+    JointPaths,
+    find_joint_files,
+)
+from dataset.pickled_arrays import read_array
 from dataset.splits import feature_folder
 from utils.errors import Problems, UserError
 from utils.files import read_json
 
 LAYOUTS = ("auto", "plain", "two_streams", "joint")
 STREAMS = ("rgb", "flow")
+SPLITS = ("train", "test")
 
 
-class Layout(Protocol):
-    """Where the annotations and the features of a data directory are."""
+class Layout(Annotations, Protocol):
+    """Where the annotations and the features of a data directory are.
 
-    @property
-    def annotations(self) -> Path:
-        """File of the annotations, for messages."""
+    Attributes:
+        in_memory: Whether features are in memory in any case.
+    """
 
-    def entries(self) -> tuple[dict[str, Any], str]:
-        """The annotations of each video, and a remark on their form.
-
-        Raises:
-            UserError: If they cannot be read.
-        """
-
-    def digest(self) -> str:
-        """SHA-256 of the annotations."""
+    in_memory: ClassVar[bool]
 
     def present(self, split: str) -> set[str]:
         """Names of the videos with features that may belong to a split."""
@@ -53,6 +54,7 @@ class Layout(Protocol):
 class PlainLayout:
     """One file per video."""
 
+    in_memory: ClassVar[bool] = False
     folder: Path
     form: FeatureForm
 
@@ -100,6 +102,8 @@ class TwoStreamLayout(PlainLayout):
         rgb, flow = (find_features(f, names, problems, cache, form) for f in folders)
         by_name = {file.name: file for file in flow}
         pairs = [(file, by_name[file.name]) for file in rgb if file.name in by_name]
+        if note := cut_note(pairs):
+            print(f"{split}: {note}")
         return [file for pair in pairs if (file := join_streams(*pair, problems)) is not None]
 
 
@@ -121,13 +125,12 @@ def open_layout(folder: Path, wanted: str, form: FeatureForm, subsets: Mapping[s
         subsets: Subset of the annotations that is each split.
 
     Raises:
-        UserError: If there is no such directory, or if it contains more than one layout.
+        UserError: If there are no such features, or those of more than one layout; or if a joint
+            feature file and its annotations cannot be read or do not fit together.
     """
-    joint = find_joint_files(folder)
-    splits = ("train", "test")
-    streams = [f for split in splits for f in stream_folders(folder, split) if f.is_dir()]
-    plain = any(True for split in splits for _ in feature_folder(folder, split).glob("*.npy"))
-    found = {"joint": joint is not None, "two_streams": bool(streams), "plain": plain and not joint}
+    joint = find_joint_files(folder) if wanted in ("auto", "joint") else None
+    streams = [f for split in SPLITS for f in stream_folders(folder, split) if f.is_dir()]
+    found = {"joint": joint, "two_streams": streams, "plain": _has_plain_files(folder)}
     kinds = [name for name, is_there in found.items() if is_there]
     if wanted == "auto" and len(kinds) > 1:
         raise UserError(
@@ -138,13 +141,34 @@ def open_layout(folder: Path, wanted: str, form: FeatureForm, subsets: Mapping[s
     if kind == "joint":
         if joint is None:
             raise UserError(
-                f"--layout joint: {folder} has no *-JOINTFeatures.npy with a folder *-Annotations "
-                "beside it"
+                f"--layout joint: {folder} has no *-{ENDING} with a folder *-Annotations beside it"
             )
-        print(f"layout: joint, {joint.features.name} and {joint.annotations.name}/")
-        return JointFiles.opened(joint, form, subsets)
+        return _open_joint(folder, joint, form, subsets)
     if kind == "two_streams":
         where = streams[0].parent if streams else folder
-        print(f"layout: two_streams, RGB and flow files in {where}")
+        print(f"layout: two_streams (as of BaS-Net), RGB and flow files in {where}")
         return TwoStreamLayout(folder, form)
     return PlainLayout(folder, form)
+
+
+def _has_plain_files(folder: Path) -> bool:
+    """Whether there are feature files of single videos."""
+    files = (path for split in SPLITS for path in feature_folder(folder, split).glob("*.npy"))
+    return any(not path.name.endswith(ENDING) for path in files)
+
+
+def _open_joint(
+    folder: Path, paths: JointPaths, form: FeatureForm, subsets: Mapping[str, str]
+) -> JointLayout:
+    """Reads a joint feature file; a gt.json beside it replaces its annotation arrays."""
+    plain = PlainLayout(folder, form)
+    replaced = plain.annotations.exists()
+    annotations = "gt.json" if replaced else f"{paths.annotations.name}/"
+    print(f"layout: joint (as of W-TALC), {paths.features.name} and {annotations}")
+    arrays = read_array(paths.features)
+    if arrays.ndim == 0 or not len(arrays):
+        raise UserError(f"{paths.features} holds no videos, wanted one array per video")
+    required = ("videoname",) if replaced else ("videoname", "subset")
+    known = AnnotationArrays.read(paths.annotations, len(arrays), subsets, required)
+    source: Annotations = plain if replaced else known
+    return JointLayout(paths.features, arrays, known.names, source, form)

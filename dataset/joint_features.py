@@ -3,11 +3,10 @@
 Letters: V videos, N snippets of a video, D channels.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,10 @@ from dataset.features.files import (
     form_problem,
     in_form,
 )
-from dataset.pickled_arrays import read_array
+from dataset.video_names import match_names, prefix_note
 from utils.errors import Problems, UserError
 
-FEATURES, ANNOTATIONS = "*-JOINTFeatures.npy", "*-Annotations"
-ARRAYS = ("videoname", "subset", "duration", "labels", "segments")  # one entry per video
-OPTIONAL = ("duration", "segments")
+ENDING, ANNOTATIONS = "JOINTFeatures.npy", "-Annotations"
 
 
 class JointPaths(NamedTuple):
@@ -33,6 +30,24 @@ class JointPaths(NamedTuple):
 
     features: Path
     annotations: Path
+
+
+class Annotations(Protocol):
+    """Where the annotations of a data directory are."""
+
+    @property
+    def annotations(self) -> Path:
+        """File or folder of the annotations, for messages."""
+
+    def entries(self) -> tuple[dict[str, Any], str]:
+        """The annotations of each video in the form of gt.json, and a remark on their form.
+
+        Raises:
+            UserError: If they cannot be read.
+        """
+
+    def digest(self) -> str:
+        """SHA-256 of the annotations."""
 
 
 @dataclass(frozen=True)
@@ -70,144 +85,117 @@ class ArrayFile:
 
     def transposed(self) -> "ArrayFile":
         """The same array read with rows and columns exchanged."""
-        return replace(self, form=self.form._replace(axes="DT"))
+        return replace(self, form=self.form.transposed())
 
 
-@dataclass(frozen=True)
-class JointFiles:
-    """A joint layout that has been read; features stay in memory, as one file holds them all.
+class JointLayout:
+    """One file that holds the features of all videos, and stays in memory as it is read at once.
 
-    Attributes:
-        paths: Its files.
+    Args:
+        features: Path of the file.
+        arrays: (V,) its content.
         names: (V,) names of the videos.
-        features: (V,) features by video.
-        columns: The annotation arrays by name, an entry per video.
+        source: Their annotations.
         form: How the feature arrays are read.
-        subsets: Subset that is each split.
     """
 
-    paths: JointPaths
-    names: list[str]
-    features: list[Any]
-    columns: Mapping[str, list[Any]]
-    form: FeatureForm
-    subsets: Mapping[str, str]
+    in_memory: ClassVar[bool] = True
 
-    @classmethod
-    def opened(
-        cls, paths: JointPaths, form: FeatureForm, subsets: Mapping[str, str]
-    ) -> "JointFiles":
-        """Reads features and annotation arrays.
-
-        Raises:
-            UserError: If a file is missing, refused or damaged, or if their lengths differ.
-        """
-        columns = {}
-        for name in ARRAYS:
-            path = paths.annotations / f"{name}.npy"
-            if path.exists() or name not in OPTIONAL:
-                columns[name] = list(read_array(path))
-        features = list(read_array(paths.features))
-        for name, column in columns.items():
-            if len(column) != len(features):
-                raise UserError(
-                    f"{paths.annotations / name}.npy has {len(column)} entries and "
-                    f"{paths.features} {len(features)} videos; wanted one for each video"
-                )
-        names = [_text(name) for name in columns["videoname"]]
-        return cls(paths, names, features, columns, form, subsets)
+    def __init__(
+        self,
+        features: Path,
+        arrays: NDArray[Any],
+        names: Sequence[str],
+        source: Annotations,
+        form: FeatureForm,
+    ) -> None:
+        self.features, self.source, self.form = features, source, form
+        self.arrays = {name: _as_array(item) for name, item in zip(names, arrays, strict=True)}
+        self.numbers = {name: number for number, name in enumerate(names)}
+        self.empty = {name for name, array in self.arrays.items() if _is_empty(array)}
+        if self.empty:
+            print(
+                f"{features.name}: {len(self.empty)} of {len(names)} videos have no features, or "
+                f"only zeros, and count as missing (such as {min(self.empty)})"
+            )
 
     @property
     def annotations(self) -> Path:
-        """Folder of the annotation arrays."""
-        return self.paths.annotations
+        """Where the annotations are."""
+        return self.source.annotations
 
     def entries(self) -> tuple[dict[str, Any], str]:
-        """The annotations of each video in the form of gt.json, and a remark."""
-        written = [_text(subset) for subset in self.columns["subset"]]
-        has_test = "test" in written or "testing" in written
-        test = {"test", "testing"} if has_test else {"validation", "val"}
-        subsets = [self.subsets["test" if subset in test else "train"] for subset in written]
-        found = {}
-        for number, name in enumerate(self.names):
-            row = {column: values[number] for column, values in self.columns.items()}
-            entry: dict[str, Any] = {"subset": subsets[number], "annotations": _annotations(row)}
-            if "duration" in row:
-                entry["duration"] = float(np.ravel(row["duration"])[0])
-            found[name] = entry
-        kinds = ", ".join(sorted(set(written) & test)) or "no video"
-        return found, f"annotations of {self.annotations.name}: the test split is {kinds}"
+        """The annotations of each video, and a remark on them."""
+        return self.source.entries()
 
     def digest(self) -> str:
-        """SHA-256 of the annotation arrays."""
-        digest = hashlib.sha256()
-        for name in sorted(self.columns):
-            digest.update((self.annotations / f"{name}.npy").read_bytes())
-        return digest.hexdigest()
+        """SHA-256 of the annotations."""
+        return self.source.digest()
 
     def present(self, split: str) -> set[str]:
-        """Names of all videos."""
-        return set(self.names)
+        """Names of all videos with features."""
+        return self.arrays.keys() - self.empty
 
     def files(
         self, split: str, names: Sequence[str], problems: Problems, cache: HeaderCache | None
     ) -> Sequence[SnippetFile]:
         """The features of some videos, in their order; a problem for each that has none."""
-        path, found = self.paths.features, []
-        place = {name: number for number, name in enumerate(self.names)}
-        state = file_state(path)
+        found, state = [], file_state(self.features)
+        spelled = match_names(names, self.present(split))
+        if note := prefix_note(spelled, self.features.name, "features"):
+            print(note)
         for name in names:
-            array = self.features[place[name]] if name in place else None
-            if array is None:
-                problems.add(f"{path} has no video {name}; every video of a split needs features")
-                continue
-            where = Path(f"{path}[{place[name]}]")
-            array = np.asarray(array)
-            if array.dtype.kind != "f" or 0 in array.shape:
+            if name not in spelled:
                 problems.add(
-                    f"{where} ({name}) holds {array.dtype} of shape {array.shape}, wanted float "
-                    "(snippets, channels), at least one of each"
+                    f"{self.features} has no features of {name}; every video of a split needs them"
+                )
+                continue
+            array, number = self.arrays[spelled[name]], self.numbers[spelled[name]]
+            where = Path(f"{self.features}[{number}]")
+            if array.dtype.kind != "f" or 0 in array.shape or array.dtype.itemsize > 8:
+                problems.add(
+                    f"{where} ({name}) holds {array.dtype} of shape {array.shape}, wanted float16, "
+                    "float32 or float64 of shape (snippets, channels)"
                 )
             elif problem := form_problem(where, array.shape, self.form):
                 problems.add(problem)
             else:
-                found.append(ArrayFile(name, where, array, (*state, place[name]), self.form))
+                found.append(ArrayFile(name, where, array, (*state, number), self.form))
         return found
 
 
 def find_joint_files(folder: Path) -> JointPaths | None:
-    """The files of a joint layout in a folder; None if there are none.
+    """The files of a joint layout in a folder or its folder features/; None if there are none.
+
+    The name of the data set, with which both begin, decides which annotations belong to it: the
+    code of W-TALC comes with those of several data sets.
 
     Raises:
-        UserError: If there are several.
+        UserError: If there are several files, or if one has no annotations.
     """
-    features = sorted(folder.glob(FEATURES)) or sorted(folder.glob(f"features/{FEATURES}"))
-    annotations = [path for path in sorted(folder.glob(ANNOTATIONS)) if path.is_dir()]
-    if not features or not annotations:
+    found = sorted(folder.glob(f"*{ENDING}")) or sorted(folder.glob(f"features/*{ENDING}"))
+    if not found:
         return None
-    if len(features) > 1 or len(annotations) > 1:
-        listed = ", ".join(path.name for path in [*features, *annotations])
-        raise UserError(f"{folder} has more than one data set: {listed}; put each into a folder")
-    return JointPaths(features[0], annotations[0])
+    if len(found) > 1:
+        listed = ", ".join(path.name for path in found)
+        raise UserError(f"{folder} has several joint feature files: {listed}; wanted one")
+    data_set = found[0].name.removesuffix(ENDING).split("-")[0]
+    every = [path for path in sorted(folder.glob(f"*{ANNOTATIONS}")) if path.is_dir()]
+    own = [path for path in every if path.name == f"{data_set}{ANNOTATIONS}"]
+    if len(own or every) != 1:
+        there = ", ".join(path.name for path in every) or "none"
+        raise UserError(
+            f"{found[0]} needs the folder {folder / data_set}{ANNOTATIONS} with videoname.npy and "
+            f"other arrays; folders found: {there}"
+        )
+    return JointPaths(found[0], (own or every)[0])
 
 
-def _annotations(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The annotations of a video from its entries in the arrays; labels alone without segments."""
-    labels = [_text(label) for label in _listed(row["labels"])]
-    segments = _listed(row.get("segments", []))
-    if len(segments) != len(labels):
-        return [{"label": label} for label in labels]
-    return [
-        {"label": label, "segment": [float(time) for time in _listed(segment)]}
-        for label, segment in zip(labels, segments, strict=True)
-    ]
+def _as_array(item: Any) -> NDArray[Any]:
+    """The array of a video; an array of one object if the item is something else."""
+    return np.asarray(item) if isinstance(item, np.ndarray) else np.array(None)
 
 
-def _text(value: Any) -> str:
-    """A name, which Python 2 wrote as bytes."""
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def _listed(value: Any) -> list[Any]:
-    """The items of a list or array; a single text is one item."""
-    return [value] if isinstance(value, str | bytes) else list(value)
+def _is_empty(array: NDArray[Any]) -> bool:
+    """Whether there are no features; ActivityNet's arrays have zeros for missing videos."""
+    return array.size == 0 or (array.dtype.kind == "f" and not array.any())

@@ -242,6 +242,11 @@ def read_dataset(
         cache.save()
 
     where = "in memory" if resident else "read from the files as needed"
+    if not resident and found_data.layout.in_memory:
+        where = (
+            "in memory all the same, as they are in one file; python -m dataset.features writes "
+            "files that are read as needed"
+        )
     print(f"features: {_gib(size)}, {where} (--feature_memory: {_gib(memory_budget)})")
     if warning := timing_warning(found_data.extents(), timing):
         print(f"warning: {warning}")
@@ -276,9 +281,17 @@ def _read_texts(
         blocked = read_blocked(blocked_videos, annotated)
     names: dict[str, list[str]] = {}
     for split in dict.fromkeys(["train", *splits]):
-        if split in splits or (folder / f"split_{split}.txt").exists():
+        listed = (folder / f"split_{split}.txt").exists()
+        if listed or (split in splits and annotated):
             with problems.collect():
-                found = split_names(folder, split, subsets[split], annotated, source.present(split))
+                found = split_names(
+                    folder,
+                    split,
+                    subsets[split],
+                    annotated,
+                    source.present(split),
+                    source.annotations.name,
+                )
                 names[split] = without(found, blocked)
     database = {name: video for name, video in annotated.items() if name not in blocked}
     training = frozenset(names.get("train", ()))

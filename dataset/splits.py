@@ -33,6 +33,7 @@ def split_names(
     subset: str,
     database: Mapping[str, Video],
     with_features: Collection[str],
+    annotations: str = "gt.json",
 ) -> list[str]:
     """The names of the videos of a split, as the annotations spell them.
 
@@ -42,6 +43,7 @@ def split_names(
         subset: Subset of the annotations that is the split if there is no split file.
         database: All annotated videos by name.
         with_features: Names of the videos that have features.
+        annotations: File or folder of the annotations, for messages.
 
     Raises:
         UserError: If there is neither a split file nor a video of the subset with features.
@@ -53,13 +55,13 @@ def split_names(
     found = match_names(wanted, {composed(name) for name in with_features})
     if not found:
         raise UserError(
-            f"split file {path} does not exist, and no video of the subset {subset!r} of gt.json "
-            "has a feature file; write a split file with one video name per line"
+            f"split file {path} does not exist, and no video of the subset {subset!r} of "
+            f"{annotations} has a feature file; write a split file with one video name per line"
         )
     missing = len(wanted) - len(found)
     left_out = f"; {missing} others have no feature file" if missing else ""
     print(
-        f"no {path.name}: the {split} split is the subset {subset!r} of gt.json, "
+        f"no {path.name}: the {split} split is the subset {subset!r} of {annotations}, "
         f"{len(found)} videos{left_out}"
     )
     return [name for name in wanted if name in found]

@@ -145,7 +145,14 @@ def _other_layout(source: Path, layout: Layout) -> tuple[dict[Path, SnippetFile]
     problems = Problems()
     places: dict[Path, SnippetFile] = {}
     for split in SPLITS:
-        names = split_names(source, split, SUBSETS[split], database, layout.present(split))
+        names = split_names(
+            source,
+            split,
+            SUBSETS[split],
+            database,
+            layout.present(split),
+            layout.annotations.name,
+        )
         for file in layout.files(split, names, problems, None):
             places[Path(split, f"{file.name}.npy")] = file
         if not (source / f"split_{split}.txt").exists():

@@ -31,6 +31,10 @@ class FeatureForm(NamedTuple):
     axes: str = "TD"
     flow_first: bool = False
 
+    def transposed(self) -> "FeatureForm":
+        """The same form with snippets and channels exchanged."""
+        return self._replace(axes=self.axes.translate(str.maketrans("TD", "DT")))
+
 
 PLAIN = FeatureForm()
 
@@ -100,7 +104,7 @@ class FeatureFile:
 
     def transposed(self) -> "FeatureFile":
         """The same file read with rows and columns exchanged."""
-        return replace(self, form=self.form._replace(axes="DT"))
+        return replace(self, form=self.form.transposed())
 
     def read(self, index: slice | NDArray[np.int64]) -> NDArray[np.floating]:
         """Returns snippets in the precision of the file; see `SnippetFile.read`."""
@@ -201,7 +205,7 @@ def form_problem(path: Path, stored: tuple[int, ...], form: FeatureForm) -> str:
     if form.flow_first and channels % 2:
         return (
             f"{path} has {channels} channels, which --channel_order flow_rgb cannot halve; wanted "
-            "as many channels of flow as of RGB"
+            "as many channels of flow as of RGB (if the files are transposed, --feature_axes DT)"
         )
     return ""
 

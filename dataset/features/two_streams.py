@@ -3,6 +3,7 @@
 Letters: N snippets of a video, D channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,15 @@ def join_streams(rgb: SnippetFile, flow: SnippetFile, problems: Problems) -> Two
         f"{LARGEST_DIFFERENCE} more are cut off): extract both streams with the same stride"
     )
     return None
+
+
+def cut_note(pairs: Sequence[tuple[SnippetFile, SnippetFile]]) -> str:
+    """One line about videos whose streams differ in length; "" if there are none."""
+    unequal = [(rgb, flow) for rgb, flow in pairs if rgb.shape[0] != flow.shape[0]]
+    if not unequal:
+        return ""
+    rgb, flow = unequal[0]
+    return (
+        f"{len(unequal)} of {len(pairs)} videos are cut to the shorter stream, such as {rgb.name} "
+        f"({rgb.shape[0]} snippets of RGB, {flow.shape[0]} of flow)"
+    )
