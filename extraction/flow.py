@@ -84,7 +84,6 @@ def flow_frames(
     Raises:
         UserError: If OpenCV fails or lacks TV-L1.
     """
-
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
@@ -114,7 +113,7 @@ def _ordered_map(
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) > PENDING_PER_WORKER * workers:
+            if len(pending) >= PENDING_PER_WORKER * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
