@@ -234,7 +234,7 @@ def test_order(opened: Open, report: Report) -> None:
 
 def test_filter_by_class_also_from_the_table(opened: Open, report: Report) -> None:
     page = opened()
-    has = {label: set() for label in CLASSES}
+    has: dict[str, set[str]] = {label: set() for label in CLASSES}
     for table in (report.truth, report.found):
         for video, label in zip(table.video, table.label, strict=True):
             has[CLASSES[label]].add(VIDEOS[video])
