@@ -36,7 +36,7 @@ demo: $(READY)
 	@echo "mAP in percent on the test videos for each stage, at the last epoch and at the best (chosen on these videos):"
 	@$(BIN)/python -m record.summary ACM-Net=$(SAVE)/baseline/acmnet FTCL-Net=$(SAVE)/ftcl/ftcl
 	@echo "(docs/RESULTS.md: how much of the gain is due to the contrastive losses and how much to longer training)"
-	@echo "report with figures: $(SAVE)/ftcl/ftcl/THUMOS_latest_report/report.html"
+	@echo "interactive report: $(SAVE)/ftcl/ftcl/THUMOS_latest_report/report.html"
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

@@ -216,6 +216,7 @@ function makeInteractive(view, card) {
     }
     const segment = segmentAt(view, card, x, y);
     choose(view, card, segment);
+    hideTip();
     if (segment) play(view, card, segment);
   };
   plot.addEventListener("pointerup", release);

@@ -185,9 +185,11 @@ function drawMarks(view, card) {
       const list = strip.kind === "truth" && type === "g" ? strip.row.instances : strip.kind === "detections" && type === "d" ? strip.row.detections : [];
       if (!list.includes(index)) continue;
       const table = type === "g" ? view.model.instances : view.model.detections;
-      const y = type === "g" ? strip.top + 1 : heightOf(view, card, strip, index) - 2;
-      const bar = barOf(card, table.start[index], table.end[index], y, type === "g" ? strip.height - 2 : BAR + 4);
+      const y = type === "g" ? strip.top : heightOf(view, card, strip, index) - 2;
+      const bar = barOf(card, table.start[index], table.end[index], y, type === "g" ? strip.height : BAR + 4);
       if (!bar) return;
+      bar.setAttribute("x", Number(bar.getAttribute("x")) - 2);
+      bar.setAttribute("width", Number(bar.getAttribute("width")) + 4);
       bar.setAttribute("class", name);
       bar.setAttribute("rx", 2);
       card.marks.append(bar);
