@@ -185,7 +185,7 @@ def test_bfloat16_trains_as_float32_does_to_its_digits(folder: Path) -> None:
     """Losses of twenty steps without dropout; float32 and bfloat16 have 24 and 8 bits."""
 
     def losses(precision: str) -> list[float]:
-        device = choose_device("cpu", "0", precision)
+        device = Device(torch.device("cpu"), precision)
         split = read_splits(folder, device)["train"]
         torch.manual_seed(0)
         config = make_config(lr=1e-3, num_snippets=20, batch_size=3)
@@ -294,7 +294,7 @@ def test_a_device_that_is_not_there_is_said_so(tmp_path: Path) -> None:
         (set(), "", False),  # the system does not say
     ],
 )
-def test_the_instructions_are_said_and_a_slow_bfloat16_is_warned_of(
+def test_the_instructions_are_said_and_bfloat16_without_any_is_replaced(
     flags: set[str],
     named: str,
     warned: bool,
@@ -304,6 +304,7 @@ def test_the_instructions_are_said_and_a_slow_bfloat16_is_warned_of(
     monkeypatch.setattr("utils.device._processor_flags", lambda: flags)
     vectors = torch.backends.cpu.get_cpu_capability()
     found = str(choose_device("cpu", "0", "bf16"))
+    assert found.endswith("fp32" if warned else "bf16")
     assert f"CPU ({', '.join([vectors, named]) if named else vectors})" in found
     assert ("no bfloat16 instructions" in capsys.readouterr().out) == warned
     choose_device("cpu", "0", "fp32")

@@ -90,7 +90,8 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
         device: "auto" (CUDA if available), "cpu" or "cuda".
         gpu: Index of the CUDA device; of a list such as "0,1" the first is used. With several
             processes per node, each passes its own index.
-        precision: "auto" (tf32 on CUDA, fp32 on the CPU), "fp32", "tf32" or "bf16".
+        precision: "auto" (tf32 on CUDA, fp32 on the CPU), "fp32", "tf32" or "bf16", which is
+            replaced by "fp32" on a CPU without instructions for it, where it would be slower.
         deterministic: Whether to use only algorithms that give the same bits in every run; on the
             CPU all of them do.
 
@@ -112,8 +113,10 @@ def choose_device(device: str, gpu: str, precision: str, deterministic: bool = F
             raise UserError("--precision tf32 exists only on CUDA; use fp32 or bf16 on the CPU")
         if precision == "bf16" and has_bfloat16() is False:
             print(
-                "warning: this processor has no bfloat16 instructions; --precision fp32 is faster"
+                "warning: this processor has no bfloat16 instructions, so --precision bf16 would "
+                "be slower than fp32: computing in fp32"
             )
+            precision = "fp32"
         torch.set_float32_matmul_precision("highest")
         return Device(torch.device("cpu"), "fp32" if precision == "auto" else precision)
     if not 0 <= number < torch.cuda.device_count():
