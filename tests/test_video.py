@@ -248,15 +248,19 @@ def test_a_colon_in_the_name_is_no_protocol(tmp_path: Path, monkeypatch: Any) ->
     assert numbers(Path("http:video.mkv")) == [0, 1, 2]
 
 
-def test_a_playlist_opens_no_address(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "playlist"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile '{}'\n"),
+    ],
+)
+def test_a_playlist_opens_no_address(tmp_path: Path, name: str, playlist: str) -> None:
     """Only files are read: nobody connects to the server."""
-    playlist = tmp_path / "list.m3u8"
+    path = tmp_path / name
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/video.ts"
-        playlist.write_text(
-            f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n"
-        )
-        assert error_of(playlist).startswith("not a readable video (")
+        path.write_text(playlist.format(f"http://127.0.0.1:{server.getsockname()[1]}/video.ts"))
+        assert error_of(path).startswith("not a readable video (")
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()
