@@ -255,6 +255,7 @@ def test(
     artifacts = {"predictions": [predictions]}
     if config.report:
         from eval.report.page import VideoContents, write_report  # few runs need them
+        from prediction.report_alignment import report_alignment
 
         page = write_report(
             directory / f"{file.stem}_report",
@@ -272,6 +273,7 @@ def test(
             length_edges=config.spec.length_edges,
             number_edges=config.spec.number_edges,
             unpredicted=evaluation.unlisted,
+            alignment=report_alignment(checkpoint, config, data, device),
         )
         print(f"report: {page}")
         artifacts["report"] = [page.parent]

@@ -26,6 +26,7 @@ from eval.detection.options import (
 )
 from eval.detection.selection import Selection
 from eval.evaluator import Evaluation
+from eval.report.figure_files import embedded_file
 from eval.report.media import find_media
 from eval.report.page import VideoContents, write_report
 from eval.scores_file import ScoresFile, read_scores
@@ -67,6 +68,7 @@ def main() -> None:
         analysis=analysis,
         ap=options.ap or ACTIVITYNET,
         unpredicted=chosen.unpredicted,
+        alignment=embedded_file(options.alignment, "--alignment") if options.alignment else None,
     )
     name, value = evaluation.main_metric()
     if len(chosen.truth):
@@ -165,6 +167,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of video files named like the videos: a click on a segment plays it. The page "
         "refers to the files where they are",
+    )
+    parser.add_argument(
+        "--alignment",
+        type=Path,
+        metavar="FILE",
+        help="figure of tools/alignment_figure.py (.svg, .png) to show in the page",
     )
     parser.add_argument(
         "--output",

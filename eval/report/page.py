@@ -10,6 +10,7 @@ from eval.detection.average_precision import ACTIVITYNET, thresholds_of
 from eval.detection.error_analysis import KINDS, ErrorAnalysis, analyze_errors
 from eval.detection.plain_values import json_ready, plain_values
 from eval.evaluator import Evaluation
+from eval.report.figure_files import EmbeddedImage
 from eval.report.html import render
 from eval.report.page_data import page_data
 from eval.report.video_results import AP_OF_A_VIDEO, VideoResults, video_results
@@ -53,6 +54,7 @@ def write_report(
     number_edges: Sequence[float] = THUMOS14.number_edges,
     ap: str = ACTIVITYNET,
     unpredicted: Sequence[str] = (),
+    alignment: EmbeddedImage | None = None,
 ) -> Path:
     """Writes report.html, which needs no other file and no network, and report.json.
 
@@ -69,6 +71,7 @@ def write_report(
         length_edges, number_edges: Ranges of the default error analysis, see `analyze_errors`.
         ap: Kind of average precision, see `detection_map`.
         unpredicted: Videos of the ground truth for which there is no prediction.
+        alignment: Figure of the alignments of pairs of videos.
 
     Returns:
         Path of the page.
@@ -105,7 +108,7 @@ def write_report(
     data = _data(results, average, contents, values)
     write_json(folder / "report.json", values, indent=2)
     page = folder / "report.html"
-    fixed = {"kinds": KINDS, "ap_of_a_video": AP_OF_A_VIDEO}
+    fixed = {"kinds": KINDS, "ap_of_a_video": AP_OF_A_VIDEO, "alignment": alignment}
     write_text(page, render("report.html.j2", {**values, **fixed}, data))
     return page
 
