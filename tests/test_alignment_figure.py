@@ -80,7 +80,7 @@ def video(name: str, snippets: int) -> AlignedVideo:
     attention = np.linspace(0, 1, snippets, dtype=np.float32)
     segment = Segment(0.2, 0.8, LABELS[0])
     return AlignedVideo(
-        name, LABELS[:1], np.arange(snippets) * 1.0, attention, snippets, (segment,)
+        name, LABELS[:1], np.arange(snippets, dtype=np.float64), attention, snippets, (segment,)
     )
 
 
@@ -139,7 +139,7 @@ def test_files_are_the_same_every_time(tmp_path: Path) -> None:
     for name, start in (("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml")):
         write_figure(tmp_path / name, figure, 40)
         assert (tmp_path / name).read_bytes().startswith(start)
-    write_figure(tmp_path / "b.svg", figure)
+    write_figure(tmp_path / "b.svg", figure, 40)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert b"CreationDate" not in (tmp_path / "a.pdf").read_bytes()
 
