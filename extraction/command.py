@@ -84,7 +84,7 @@ def _extract_all(extractor: Extractor, videos: list[VideoFile], dtype: str) -> l
                 rows = write_features(target, batches, extractor.feature_dim, dtype)
             except UserError as error:
                 failed.append(VideoFile(source, target))
-                bar.write(f"error: {error}", file=sys.stderr)
+                bar.write(f"extraction: error: {error}", file=sys.stderr)
                 continue
             seconds = time.perf_counter() - began
             bar.write(

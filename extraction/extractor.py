@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from extraction.ahead import ahead
 from extraction.decoding import DecodingStatistics
-from extraction.flow import FLOW_SIZE, flow_frames, gray_of
+from extraction.flow import FLOW_SIZE, check_flow, flow_frames, gray_of
 from extraction.frames import CROP, central_crop
 from extraction.i3d import FEATURE_DIM, I3D, MIN_FRAMES
+from extraction.optional import optional_import
 from extraction.snippets import SnippetSettings, batches, snippets
 from extraction.video import resampled_frames
 from extraction.weights import CHANNELS, load_i3d
@@ -51,7 +52,7 @@ class Extractor:
     ) -> None:
         if settings.snippet_frames < MIN_FRAMES:
             raise UserError(
-                f"--snippet_frames {settings.snippet_frames}: I3D needs at least {MIN_FRAMES}"
+                f"--snippet_frames {settings.snippet_frames}: I3D needs {MIN_FRAMES} or more"
             )
         self.networks = {s: _prepared(networks[s], device) for s in CHANNELS if s in networks}
         self.settings = settings
@@ -153,8 +154,11 @@ def open_extractor(
         workers: Threads that compute the flow.
 
     Raises:
-        UserError: If a checkpoint cannot be read or is not one of I3D.
+        UserError: If a package is missing, or if a checkpoint cannot be read or is not one of I3D.
     """
+    optional_import("av")  # at once, not for every video
+    if flow_weights is not None:
+        check_flow()
     files = {"rgb": rgb_weights, "flow": flow_weights}
     networks = {s: load_i3d(file, s) for s, file in files.items() if file is not None}
     return Extractor(networks, settings, device, batch_size, workers)

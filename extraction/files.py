@@ -42,8 +42,11 @@ def find_videos(source: Path, output: Path) -> list[VideoFile]:
         output: Data directory.
 
     Raises:
-        UserError: If there is no video, or if two videos have the same name.
+        UserError: If there is no video, if two videos have the same name, or if the data directory
+            is a file.
     """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output} is a file; wanted a folder, which may be a new one")
     if not source.exists():
         raise UserError(f"--videos {source} does not exist; wanted a folder of video files")
     found = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
@@ -153,10 +156,18 @@ def check_settings(output: Path, settings: dict[str, Any]) -> None:
         write_json(path, settings, indent=1)
         return
     before = read_json(path, "settings of the extraction")
+    if not isinstance(before, dict):
+        raise UserError(f"{path} has no settings of an extraction; move it away and run again")
     for name, value in settings.items():
-        if not isinstance(before, dict) or before.get(name) != value:
-            old = before.get(name) if isinstance(before, dict) else None
+        if before.get(name) != value:
             raise UserError(
-                f"--output {output} has features made with {name} {old}, now it is {value}; "
-                "choose another --output, or move the old one away"
+                f"--output {output} has features made with {_flag(name, before.get(name))}, now "
+                f"wanted: {_flag(name, value)}; choose another --output, or the same settings"
             )
+
+
+def _flag(name: str, value: object) -> str:
+    """A setting as it is given on the command line; of weights, the beginning of their hash."""
+    if not name.endswith("_weights"):
+        return f"--{name} {value}"
+    return f"--{name} of sha256 {str(value)[:8]}" if value else f"no --{name}"

@@ -32,6 +32,11 @@ PENDING_PER_WORKER = 2  # pairs of frames that wait for a worker or for the cons
 _thread = threading.local()  # an OpenCV algorithm keeps buffers: one per thread
 
 
+def check_flow() -> None:
+    """Raises a `UserError` if OpenCV is not installed or lacks TV-L1."""
+    _tvl1(optional_import("cv2"))
+
+
 def gray_of(frame: NDArray[np.uint8]) -> Gray:
     """Brightness (BT.601 luma) of an RGB frame: (H, W, 3) to (H, W)."""
     cv2 = optional_import("cv2")

@@ -65,7 +65,7 @@ def _all_inputs(paths: Sequence[Path]) -> Iterator[Input | str]:
             else:
                 yield _from_file(path)
         except OSError as error:
-            yield f"{path} cannot be read: {error.strerror}"
+            yield f"{path} cannot be read: {error.strerror}; check the path and its permissions"
 
 
 def _in_folder(folder: Path) -> Iterator[Input | str]:

@@ -176,7 +176,8 @@ def _check(run: Run, predictor: Predictor, inputs: Sequence[Tensor], what: str) 
             if not difference <= TOLERANCE:
                 raise UserError(
                     f"--export: {name} of {what} differs from torch by {difference:.2g} at shape "
-                    f"{tuple(features.shape)}, more than {TOLERANCE:g}; nothing was written"
+                    f"{tuple(features.shape)}, more than {TOLERANCE:g}; nothing was written: "
+                    "update torch and onnxruntime, or report this line"
                 )
             largest = max(largest, difference)
     print(f"checked against torch with onnxruntime: {what}, largest difference {largest:.1e}")

@@ -147,7 +147,7 @@ def test_a_folder_of_videos_becomes_a_data_directory(
     features = ["features/third.npy", "test/second.npy", "train/first.npy"]
     assert files == ["extraction.json", *features]
     assert "left out: 1 files that are not videos" in printed.out
-    errors = re.findall(r"^error: (.*)$", printed.err, flags=re.MULTILINE)
+    errors = re.findall(r"^extraction: error: (.*)$", printed.err, flags=re.MULTILINE)
     assert len(errors) == 2
     assert "shorter than one snippet (0.64 s); --last pad" in errors[0]
     assert "text.mp4" in errors[1]
@@ -170,7 +170,7 @@ def test_a_folder_of_videos_becomes_a_data_directory(
 
     # Padding adds the last snippet of every video, but not to features made without it.
     extract(monkeypatch, *flags, "--last", "pad")
-    assert "made with last drop, now it is pad" in capsys.readouterr().err
+    assert "made with --last drop, now wanted: --last pad" in capsys.readouterr().err
     padded = (*flags[:2], "--output", tmp_path / "padded", *flags[4:], "--last", "pad")
     extract(monkeypatch, *padded, "--dtype", "float32")
     assert np.load(tmp_path / "padded" / "train" / "first.npy").shape == (5, FEATURE_DIM)
@@ -202,7 +202,11 @@ def test_an_interrupted_video_leaves_no_file(
         ("", ["--videos", "missing"], "--videos missing does not exist"),
         ("mkdir empty", ["--videos", "empty"], "no video file in this folder"),
         ("same names", ["--videos", "same"], "2 videos are named one"),
-        ("", ["--videos", "one.mkv", "--snippet_frames", "8"], "I3D needs at least 9"),
+        (
+            "",
+            ["--videos", "one.mkv", "--snippet_frames", "8"],
+            "I3D needs 9 or more",
+        ),
         ("", ["--videos", "one.mkv", "--fps", "0"], "wanted a positive number"),
         ("", ["--videos", "one.mkv", "--stride", "two"], "invalid int value: 'two'"),
         ("a file", ["--videos", "one.mkv"], "has shape (3, 7), wanted 1024 channels"),

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 MAIN, DETECTION, REPORT = "main_thu.py", "eval.detection", "eval.report"
+PREDICT, EXTRACTION = "predict.py", "extraction"
 BASE = {
     MAIN: "--data_dir data --save_dir run --num_snippets 24 --epochs 2 --device cpu "
     "--without_wandb",
     DETECTION: "--ground_truth data/gt.json --predictions pred.json",
     REPORT: "--ground_truth data/gt.json --predictions pred.json",
+    PREDICT: "--checkpoint good.pth --device cpu",
+    EXTRACTION: "--output features --streams rgb --rgb_weights rgb.pt --device cpu",
 }
 TEST = "--test --checkpoint good.pth --save_dir ."
 RESUME = "--save_dir done --resume"
@@ -37,6 +40,7 @@ class BadInput:
         program: Program to run.
         leaves: Files written before the mistake can be noticed; they remain, complete.
         warning: Whether the program warns and ends as usual instead of stopping with an error.
+        status: Exit status of an error; 1 if the program goes on with its other inputs.
     """
 
     mistake: str
@@ -46,6 +50,7 @@ class BadInput:
     program: str = MAIN
     leaves: tuple[str, ...] = ()
     warning: bool = False
+    status: int = 2
 
     @property
     def arguments(self) -> list[str]:

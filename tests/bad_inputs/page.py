@@ -10,6 +10,8 @@ from tests.bad_inputs.command_line import EVALUATION, REPORTING, TRAINING
 from tests.bad_inputs.data import ANNOTATIONS, DIRECTORY, FEATURE_FILES, SPLITS
 from tests.bad_inputs.environment import DEVICES, DISK, FOLDERS, LONG
 from tests.bad_inputs.files import CHECKPOINTS, PREDICTION_FILES
+from tests.bad_inputs.prediction import PREDICTING
+from tests.bad_inputs.videos import EXTRACTING
 
 GROUPS: dict[str, list[BadInput]] = {
     "Flags of main_thu.py": TRAINING,
@@ -21,6 +23,8 @@ GROUPS: dict[str, list[BadInput]] = {
     "Feature files": FEATURE_FILES,
     "Checkpoints": CHECKPOINTS,
     "Prediction files": PREDICTION_FILES,
+    "predict.py": PREDICTING,
+    "Extraction of features (`python -m extraction`)": EXTRACTING,
     "Folders": FOLDERS,
     "Disk": DISK,
     "Devices": DEVICES,
@@ -36,6 +40,7 @@ the tests check that the page is up to date. At an error, the program prints `<p
 and the message to standard error and exits with status 2. There is no traceback and no partially
 written file, and existing files are not changed. All mistakes in the data files are reported
 together. A warning is a line `warning: ` and the message on standard output; the program goes on.
+predict.py and the extraction go on with their other inputs and then exit with status 1.
 
 In the messages, `data` is the data directory, `run` and `done` are run directories, `good.pth` is a
 checkpoint, `pred.json` a prediction file and `scores.npz` a file of scores; `<reason>` is a text of
@@ -47,6 +52,12 @@ CODES = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EF
 GENERAL = [
     *((rf": {re.escape(os.strerror(code))}\b", ": <reason>") for code in (*CODES, errno.EACCES)),
     (r"(checkpoint \S+) cannot be read \(.*?\);", r"\1 cannot be read (<reason>);"),
+    (r"cannot be imported \(.*?\);", "cannot be imported (<reason>);"),
+    (r"not a readable video \(.*?\);", "not a readable video (<reason>);"),
+    (
+        r"onnxruntime \S+ cannot read the network \(.*\);",
+        "onnxruntime <version> cannot read the network (<reason>);",
+    ),
     (r"out of memory on .*?:", "out of memory on <device>:"),
     (r"\(choose from .*\)", "(choose from <names>)"),
     (r"process \d+ on host .*?, since .*?;", "process <number> on host <name>, since <time>;"),

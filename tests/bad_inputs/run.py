@@ -11,11 +11,21 @@ from typing import NoReturn
 import pytest
 
 import main_thu
+import predict
 from eval.detection import command as detection_command
 from eval.report import command as report_command
 from eval.scores_file import read_scores
+from extraction import command as extraction_command
 from record.checkpoint import read_checkpoint
-from tests.bad_inputs.case import DETECTION, MAIN, REPORT, TEST, BadInput
+from tests.bad_inputs.case import (
+    DETECTION,
+    EXTRACTION,
+    MAIN,
+    PREDICT,
+    REPORT,
+    TEST,
+    BadInput,
+)
 from tests.data_folder import LABELS, make_data
 from tests.program import run_main
 from utils.files import write_json
@@ -24,6 +34,8 @@ PROGRAMS = {
     MAIN: main_thu.main,
     DETECTION: detection_command.main,
     REPORT: report_command.main,
+    PREDICT: predict.main,
+    EXTRACTION: extraction_command.main,
 }
 
 
@@ -72,7 +84,7 @@ def message_of(case: BadInput, good: Path, folder: Path) -> str:
         for path in case.leaves:
             _assert_complete(Path(path))
     assert "Traceback" not in printed.getvalue()
-    assert end.value.code == (0 if case.warning else 2), printed.getvalue()
+    assert end.value.code == (0 if case.warning else case.status), printed.getvalue()
     assert case.warning or head in printed.getvalue(), printed.getvalue()
     assert {path for path, content in after.items() if before.get(path) != content} == set(
         case.leaves
