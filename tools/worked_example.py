@@ -5,8 +5,9 @@
         --streams rgb --rgb_weights rgb_imagenet.pt
 
 Extracts features if there are videos, checks the data, trains ACM-Net and FTCL-Net, evaluates the
-last epoch with a report, and predicts the first test video without its annotations. Every command
-is printed before it runs; at the end, the mAP of both stages and the time of every step follow.
+last epoch with a report, which plays the videos if there are any, and predicts the first test video
+without its annotations. Every command is printed before it runs; at the end, the mAP of both stages
+and the time of every step follow.
 Features that exist are not extracted again. With `--compose SCRIPT` the data directory is first
 written by `python SCRIPT DATA`, unless it has a gt.json.
 """
@@ -39,10 +40,12 @@ def main() -> None:
     extraction = _extraction_flags(options)
     if options.videos:
         videos = ("--videos", options.videos.resolve(), "--output", data)
-        seconds["extraction"] = call("-m", "extraction", *videos, *extraction, show=True)
+        stride = ("--stride", options.stride)
+        seconds["extraction"] = call("-m", "extraction", *videos, *extraction, *stride, show=True)
 
-    common = ("--dataset", "custom", "--data_dir", data)
-    seconds["check"] = call("-m", "dataset.check", data, "--dataset", "custom", show=True)
+    timing = ("--dataset", "custom", "--snippet_frames", options.stride)
+    seconds["check"] = call("-m", "dataset.check", data, *timing, show=True)
+    common = (*timing, "--data_dir", data)
     acmnet, ftcl = output / "acmnet", output / "ftcl"
     numbers = ("--num_snippets", options.num_snippets, "--seed", options.seed)
     flags = (*common, *numbers, "--without_wandb")
@@ -56,6 +59,8 @@ def main() -> None:
     checkpoint = ftcl / "custom_latest.pth"
     test = ("--test", "--checkpoint", checkpoint, "--data_dir", data, "--report")
     seconds["test and report"] = call("main_thu.py", *test, "--save_dir", output, show=True)
+    if options.videos:
+        seconds["report with videos"] = _report_with_videos(data, output, options.videos.resolve())
     target = output / "prediction"
     files = ("--json", f"{target}.json", "--csv", f"{target}.csv", "--figure", f"{target}.png")
     seconds["prediction of a test video"] = call(
@@ -66,6 +71,14 @@ def main() -> None:
     print(as_text(summary({"ACM-Net": acmnet, "FTCL-Net": ftcl})))
     for step, taken in seconds.items():
         print(f"{step:30}{taken:8.0f} s")
+
+
+def _report_with_videos(data: Path, output: Path, videos: Path) -> float:
+    """Writes the report of the test in which a click on a segment plays it; returns seconds."""
+    tested = output / "custom_latest"
+    files = ("--predictions", f"{tested}_predictions.json", "--scores", f"{tested}_scores.npz")
+    given = ("--dataset", "custom", "--ground_truth", data / "gt.json", "--videos", videos)
+    return call("-m", "eval.report", *given, *files, "--output", output / "report", show=True)
 
 
 def _extraction_flags(options: argparse.Namespace) -> list[object]:
@@ -105,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--streams", choices=("both", "rgb", "flow"), default="both", help="as of the extraction")
     add("--rgb_weights", type=Path, metavar="FILE", help="as of the extraction")
     add("--flow_weights", type=Path, metavar="FILE", help="as of the extraction")
+    add("--stride", type=int, default=16, metavar="N", help="frames per snippet, at 25 per second")
     add("--epochs", type=int, default=60, metavar="N", help="epochs of ACM-Net")
     add("--ftcl_epochs", type=int, default=6, metavar="N", help="epochs of FTCL-Net")
     add("--pairs_per_epoch", type=int, default=320, metavar="N", help="pairs per epoch; 0: all")
