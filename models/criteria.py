@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from models.acmnet import ACMOutput
+from models.branches import BRANCHES
 from models.contrastive import ContrastiveLosses
-from models.losses import acm_losses
+from models.losses import acm_losses, branch_norms
 from models.terms import Terms
 
 
@@ -50,7 +51,10 @@ class ACMCriterion:
         batch_labels: Tensor | None = None,
     ) -> Terms:
         num_videos = len(labels if batch_labels is None else batch_labels)
-        return Terms(acm_losses(output, labels, num_videos, self.feat_margin), {})
+        losses = acm_losses(output, labels, num_videos, self.feat_margin)
+        norms = branch_norms(output).detach().sum(dim=0) / num_videos
+        logged = {f"norm/{name}": norm for name, norm in zip(BRANCHES, norms, strict=True)}
+        return Terms(losses, logged)
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,8 @@ class FTCLCriterion:
         rows: Tensor,
         batch_labels: Tensor | None = None,
     ) -> Terms:
-        acm, _ = self.acm(output, labels, rows, batch_labels)
+        acm, norms = self.acm(output, labels, rows, batch_labels)
         contrastive, logged = self.contrastive(
             output.embedding, output.attention, labels, rows, batch_labels
         )
-        return Terms(acm | contrastive, logged)
+        return Terms(acm | contrastive, norms | logged)

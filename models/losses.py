@@ -28,9 +28,7 @@ def acm_losses(
         (class activation sequence against instance attention), `feature` (norms of the branch
         features), `sparse` (amount of attention, also averaged over its two branches).
     """
-    instance_norm, context_norm, background_norm = (
-        at_least_float32(output.branch_features).norm(dim=-1).T
-    )
+    instance_norm, context_norm, background_norm = branch_norms(output).T
     feature = (
         torch.relu(feat_margin - instance_norm + context_norm)
         + torch.relu(feat_margin - context_norm + background_norm)
@@ -52,6 +50,11 @@ def acm_losses(
         "sparse": action_attention / 2,
     }
     return {name: values.sum() / num_videos for name, values in per_video.items()}
+
+
+def branch_norms(output: ACMOutput) -> Tensor:
+    """(B, 3) Euclidean norms of the features of each video's branches."""
+    return at_least_float32(output.branch_features).norm(dim=-1)
 
 
 def _cross_entropy(log_scores: Tensor, targets: Tensor) -> Tensor:

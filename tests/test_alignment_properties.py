@@ -171,7 +171,7 @@ def test_half_precision_tables_are_widened(dtype: torch.dtype) -> None:
     assert cosine_table(table, table).dtype == torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("gamma", [0.1, 0.0])
 def test_cuda_equals_cpu_without_waiting_for_the_device(gamma: float) -> None:
     tables = torch.rand(3, 4, 30, 25)

@@ -207,7 +207,7 @@ def test_bfloat16_trains_as_float32_does_to_its_digits(folder: Path) -> None:
     assert expected[-1] < 0.99 * expected[0]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("ftcl", [False, True])
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_a_training_step_never_waits_for_the_gpu(folder: Path, precision: str, ftcl: bool) -> None:
@@ -238,7 +238,7 @@ def test_a_training_step_never_waits_for_the_gpu(folder: Path, precision: str, f
     assert report.skipped == {}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_cuda_and_cpu_give_the_same_scores(splits: dict[str, Split]) -> None:
     torch.manual_seed(0)
     net = ACMNet(16, 20)
@@ -249,7 +249,7 @@ def test_cuda_and_cpu_give_the_same_scores(splits: dict[str, Split]) -> None:
         torch.testing.assert_close(torch.from_numpy(a.cas), torch.from_numpy(b.cas))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_the_gpu_draws_on_from_a_saved_state_and_sums_in_float32() -> None:
     device = choose_device("cuda", "0", "bf16").device
     assert not torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction

@@ -232,7 +232,7 @@ print(sum(faults() for _ in range(10)))
     assert found["keep"] < 0.1 * found["give back"]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
 def test_mapped_features_on_cuda_equal_those_in_memory(folder: Path, kind: Any) -> None:
     rewrite(folder, lambda a: a.astype(kind))

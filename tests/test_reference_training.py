@@ -20,10 +20,7 @@ def gradients(net: torch.nn.Module, losses: dict[str, Tensor]) -> dict[str, Tens
     return {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in net.named_parameters()}
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 @pytest.mark.parametrize("ftcl", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_losses_and_gradients_equal_the_slow_ones(seed: int, ftcl: bool, device: str) -> None:

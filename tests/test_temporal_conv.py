@@ -48,7 +48,7 @@ def test_autocast_computes_in_bfloat16_and_gives_float32_gradients() -> None:
     assert conv.weight.grad.dtype == torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_cuda_equals_the_cpu() -> None:
     torch.manual_seed(0)
     conv, x = TemporalConv(32, 8, 3), torch.randn(2, 9, 32)

@@ -60,7 +60,8 @@ part() {
 
 part environment 120 '.' "$python" -c "import torch; from utils.device import choose_device as c; \
 print('torch', torch.__version__, 'CUDA', torch.version.cuda, c('$device', '0', 'auto'))"
-part tests 900 'passed|failed|error' "$python" -m pytest -q -p no:cacheprovider
+part tests 300 'passed|failed|error' \
+  "$python" -m pytest -q -p no:cacheprovider -m cuda $(grep -l pytest.mark.cuda tests/test_*.py)
 part training 900 'floor|step|faster|ratio|x ' "$python" benchmarks/training.py --device "$device"
 part alignment 300 'ms|x' "$python" benchmarks/alignment.py
 part growth 900 '^[| ]' "$python" benchmarks/growth.py --device "$device"
