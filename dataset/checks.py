@@ -106,9 +106,12 @@ def check_widths(files: Mapping[str, Sequence[SnippetFile]], problems: Problems)
     if not shape_of:
         return
     common = Counter(width for _, width in shape_of.values()).most_common(1)[0][0]
+    as_many_rows = len({rows for rows, _ in shape_of.values()}) == 1  # as (channels, snippets) has
     for file, (rows, width) in shape_of.items():
         if width != common:
-            hint = "; is it transposed? wanted (snippets, channels)" if rows == common else ""
+            transposed = rows == common or as_many_rows
+            hint = "; is it transposed? wanted (snippets, channels)" if transposed else ""
+            hint += ", see --feature_axes" if as_many_rows else ""
             problems.add(f"{file} has {width} channels, the other files have {common}{hint}")
 
 

@@ -30,6 +30,11 @@ from utils.files import read_json
 LAYOUTS = ("auto", "plain", "two_streams", "joint")
 STREAMS = ("rgb", "flow")
 SPLITS = ("train", "test")
+FILES = {  # by which a layout is recognized
+    "plain": "<split>/<video>.npy",
+    "two_streams": "folders rgb/ and flow/",
+    "joint": f"*-{ENDING} with a folder *-Annotations beside it",
+}
 
 
 class Layout(Annotations, Protocol):
@@ -130,19 +135,26 @@ def open_layout(folder: Path, wanted: str, form: FeatureForm, subsets: Mapping[s
     """
     joint = find_joint_files(folder) if wanted in ("auto", "joint") else None
     streams = [f for split in SPLITS for f in stream_folders(folder, split) if f.is_dir()]
-    found = {"joint": joint, "two_streams": streams, "plain": _has_plain_files(folder)}
+    found = {
+        "joint": joint or any(folder.glob(f"*{ENDING}")),
+        "two_streams": streams,
+        "plain": _has_plain_files(folder),
+    }
     kinds = [name for name, is_there in found.items() if is_there]
     if wanted == "auto" and len(kinds) > 1:
         raise UserError(
             f"data directory {folder} has features in more than one layout: {' and '.join(kinds)}; "
             "choose one with --layout"
         )
+    if kinds and wanted not in ("auto", *kinds):
+        raise UserError(
+            f"--layout {wanted}: {folder} has no {FILES[wanted]}, but features of the layout "
+            f"{kinds[0]}; --layout auto recognizes them"
+        )
     kind = wanted if wanted != "auto" else kinds[0] if kinds else "plain"
     if kind == "joint":
         if joint is None:
-            raise UserError(
-                f"--layout joint: {folder} has no *-{ENDING} with a folder *-Annotations beside it"
-            )
+            raise UserError(f"--layout joint: {folder} has no {FILES[kind]}")
         return _open_joint(folder, joint, form, subsets)
     if kind == "two_streams":
         where = streams[0].parent if streams else folder

@@ -168,6 +168,13 @@ def test_layouts_that_are_not_clear_are_errors(plain: Path, tmp_path: Path) -> N
         read(plain)
     with pytest.raises(UserError, match=r"--layout joint: .* has no \*-JOINTFeatures"):
         read(plain, layout="joint")
+    with pytest.raises(UserError, match=r"no <split>/<video>\.npy, but .* two_streams; --layout"):
+        read(tmp_path / "two", layout="plain")
+    joint = as_joint(plain, tmp_path / "joint")
+    with pytest.raises(
+        UserError, match=r"no folders rgb/ and flow/, but .* layout joint; --layout"
+    ):
+        read(joint, layout="two_streams")
 
 
 def test_streams_of_different_lengths_are_an_error(plain: Path, tmp_path: Path) -> None:
