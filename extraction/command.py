@@ -88,7 +88,7 @@ def _extract_all(extractor: Extractor, videos: list[VideoFile], dtype: str) -> l
                 continue
             seconds = time.perf_counter() - began
             bar.write(
-                f"[{number}/{len(videos)}] {source.name}: {rows} snippets, "
+                f"[{number}/{len(videos)}] {source.name}: {rows} snippet{'s' * (rows != 1)}, "
                 f"{rows / seconds:.2f} per second"
             )
             sys.stdout.flush()  # a log file shows how far the extraction is

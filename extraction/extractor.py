@@ -83,7 +83,8 @@ class Extractor:
         if not found:
             length = self.settings.snippet_frames / self.settings.frames_per_second
             raise UserError(
-                f"{video}: shorter than one snippet ({length:.2f} s); --last pad completes it"
+                f"{video}: shorter than one snippet ({length:.2f} s); "
+                "python -m extraction --last pad completes it"
             )
 
     @torch.inference_mode()

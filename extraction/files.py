@@ -53,7 +53,7 @@ def find_videos(source: Path, output: Path) -> list[VideoFile]:
     videos = [p for p in found if p.suffix.lower() in SUFFIXES or p == source]
     others = [p for p in found if p not in set(videos)]
     if not videos:
-        inside = f"; it has {len(others)} other files, such as {others[0].name}" if others else ""
+        inside = f"; other files: {len(others)}, such as {others[0].name}" if others else ""
         raise UserError(
             f"--videos {source}: no video file in this folder{inside}; wanted one of "
             f"{' '.join(sorted(SUFFIXES))}"
@@ -66,7 +66,8 @@ def find_videos(source: Path, output: Path) -> list[VideoFile]:
             "without its suffix names the feature file, so rename or remove the others"
         )
     if others:
-        print(f"left out: {len(others)} files that are not videos, such as {others[0]}")
+        number = f"{len(others)} file" + "s" * (len(others) != 1)
+        print(f"left out: {number} without the suffix of a video, such as {others[0]}")
     return [VideoFile(v, output / _folder(v, source) / f"{v.stem}.npy") for v in videos]
 
 

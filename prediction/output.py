@@ -31,7 +31,8 @@ def video_table(
         sort: "score", descending, or "time".
     """
     number = f"{len(segments)} segment" + "s" * (len(segments) != 1)
-    lines = [f"{video.name}: {clock(seconds, seconds)} ({video.snippets} snippets), {number}"]
+    snippets = f"{video.snippets} snippet" + "s" * (video.snippets != 1)
+    lines = [f"{video.name}: {clock(seconds, seconds)} ({snippets}), {number}"]
     order = np.argsort(-segments.score, kind="stable")[: top or SHOWN]
     if sort == "time":
         order = order[np.argsort(segments.start[order], kind="stable")]

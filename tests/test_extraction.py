@@ -146,10 +146,10 @@ def test_a_folder_of_videos_becomes_a_data_directory(
     files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*.*"))
     features = ["features/third.npy", "test/second.npy", "train/first.npy"]
     assert files == ["extraction.json", *features]
-    assert "left out: 1 files that are not videos" in printed.out
+    assert "left out: 1 file without the suffix of a video" in printed.out
     errors = re.findall(r"^extraction: error: (.*)$", printed.err, flags=re.MULTILINE)
     assert len(errors) == 2
-    assert "shorter than one snippet (0.64 s); --last pad" in errors[0]
+    assert "shorter than one snippet (0.64 s); python -m extraction --last pad" in errors[0]
     assert "text.mp4" in errors[1]
     assert "features of 3 of 5 videos" in printed.out
     assert "not extracted: short.mkv, text.mp4" in printed.out
@@ -261,7 +261,7 @@ def test_the_command_itself_with_a_network(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert "video.mkv: 1 snippets" in result.stdout
+    assert "video.mkv: 1 snippet," in result.stdout
     settings = SnippetSettings()
     expected = open_extractor(
         tmp_path / "rgb.pt", None, settings, choose_device("cpu", "0", "fp32")
