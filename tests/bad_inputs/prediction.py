@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 import torch
 
 from tests.bad_inputs.case import PREDICT, BadInput, cut, put
@@ -26,9 +27,12 @@ VIDEO = "video.mp4 --rgb_weights rgb.pt"
 Predicted = partial(BadInput, program=PREDICT)
 
 
-def missing(*packages: str) -> AbstractContextManager[object]:
-    """Simulates that Python packages are not installed."""
-    return patch.dict(sys.modules, dict.fromkeys(packages))
+@contextmanager
+def missing(package: str) -> Iterator[None]:
+    """Simulates that a Python package is not installed; other imports stay."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(sys.modules, package, None)
+        yield
 
 
 def features(change: Callable[["np.ndarray[Any, Any]"], "np.ndarray[Any, Any]"]) -> Any:
