@@ -85,9 +85,9 @@ def _compare_networks(plain: I3D, extractor: Extractor, device: Device, rounds: 
     slow, fast = (s / size for s in _medians(rounds, device, plain_features, our_features))
     floor = operations / matmul_rate(device)
     print(f"one snippet: {operations / 1e9:.1f} GFLOP in the convolutions")
-    print(f"  floor, at the rate of a plain product   {floor * 1e3:7.0f} ms")
-    print(f"  network of the extraction               {fast * 1e3:7.0f} ms  {fast / floor:.2f} x")
-    print(f"  plain module of the same layers         {slow * 1e3:7.0f} ms  {slow / floor:.2f} x")
+    print(f"  floor, at the rate of a plain product   {floor * 1e3:7.3g} ms")
+    print(f"  network of the extraction               {fast * 1e3:7.3g} ms  {fast / floor:.2f} x")
+    print(f"  plain module of the same layers         {slow * 1e3:7.3g} ms  {slow / floor:.2f} x")
     print(f"the extraction's network takes {fast / slow:.2f} of the time of the plain module")
     return fast
 
