@@ -143,8 +143,8 @@ def check(device: Device, ftcl: bool) -> None:
     if not device.on_cpu:
         ours.net.double()
         reference.net.double()
-        features = ours.split.features
-        ours.split = replace(ours.split, features=replace(features, row_type=torch.float64))
+        store = replace(ours.split.features, row_type=torch.float64)
+        ours.split = replace(ours.split, features=store)
     batch = ours.batch()
     features, labels = ours.inputs(batch)
     found = ours.criterion(ours.net(features), labels, batch.rows).losses
