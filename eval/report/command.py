@@ -3,6 +3,9 @@
     python -m eval.report --ground_truth gt.json --predictions predictions.json
     python -m eval.report --ground_truth gt.json --predictions run/THUMOS_best_predictions.json \\
         --scores run/THUMOS_best_scores.npz --videos data/THUMOS14/videos
+    python -m eval.report --ground_truth gt.json --predictions a.json b.json \\
+        --names ACM-Net FTCL-Net
+    python -m eval.report --ground_truth gt.json --predictions a.json --figure VIDEO
 
 The scores add the curves of class activation and attention, the videos are played by a click on a
 segment. PyTorch is not imported.
@@ -16,19 +19,18 @@ from pathlib import Path
 from config.datasets import find_dataset
 from dataset.video_names import match_names, prefix_note
 from eval.detection.average_precision import ACTIVITYNET, detection_map
-from eval.detection.command import label_reader, read_and_select
+from eval.detection.command import label_reader
 from eval.detection.error_analysis import analyze_errors
-from eval.detection.options import (
-    add_error_flags,
-    add_evaluation_flags,
-    add_file_flags,
-    complete,
-)
 from eval.detection.selection import Selection
 from eval.evaluator import Evaluation
+from eval.report.comparison import compare_methods
+from eval.report.comparison_page import write_comparison
 from eval.report.figure_files import embedded_file
 from eval.report.media import find_media
+from eval.report.methods import Method, read_methods
+from eval.report.options import parse_options, shown_settings
 from eval.report.page import VideoContents, write_report
+from eval.report.video_figures import chosen_names, write_video_figures
 from eval.scores_file import ScoresFile, read_scores
 from record.environment import command_line, describe_environment
 from utils.errors import UserError, command
@@ -36,13 +38,21 @@ from utils.errors import UserError, command
 
 @command("eval.report")
 def main() -> None:
-    """Reads the files and writes the report."""
+    """Reads the files and writes the report, the comparison or the figures."""
     options = parse_options()
-    chosen = read_and_select(options)
-    for note in chosen.notes:
-        print(note)
-    page = options.output / "report.html"
-    contents = video_contents(options, chosen, page)
+    methods = read_methods(options)
+    if options.figure:
+        figures(options, methods)
+    elif len(methods) > 1:
+        compare(options, methods)
+    else:
+        report(options, methods[0].chosen)
+
+
+def report(options: argparse.Namespace, chosen: Selection) -> None:
+    """Writes the report of one prediction file."""
+    alignment = embedded_file(options.alignment, "--alignment") if options.alignment else None
+    contents = video_contents(options, chosen, options.output / "report.html")
     detection = detection_map(
         chosen.truth, chosen.predictions, options.tiou, ap=options.ap or ACTIVITYNET
     )
@@ -62,13 +72,13 @@ def main() -> None:
         chosen.truth,
         contents,
         title=options.title or str(options.predictions),
-        settings={"subset": chosen.subset, **_settings(options)},
+        settings={"subset": chosen.subset, **shown_settings(options)},
         command=command_line("python -m eval.report"),
         versions=describe_environment(),
         analysis=analysis,
         ap=options.ap or ACTIVITYNET,
         unpredicted=chosen.unpredicted,
-        alignment=embedded_file(options.alignment, "--alignment") if options.alignment else None,
+        alignment=alignment,
     )
     name, value = evaluation.main_metric()
     if len(chosen.truth):
@@ -78,21 +88,42 @@ def main() -> None:
     print(f"report: {written}")
 
 
-def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The options; those not given that depend on the data set take the values of its spec.
+def compare(options: argparse.Namespace, methods: Sequence[Method]) -> None:
+    """Writes the page that compares several prediction files."""
+    chosen = methods[0].chosen
+    comparison = compare_methods(
+        {method.name: method.chosen.predictions for method in methods},
+        chosen.truth,
+        options.tiou,
+        find_dataset(options.dataset).main_average,
+        background_tiou=options.background_tiou,
+        ap=options.ap or ACTIVITYNET,
+    )
+    written = write_comparison(
+        options.output,
+        comparison,
+        video_contents(options, chosen, options.output / "comparison.html"),
+        title=options.title or " and ".join(method.name for method in methods),
+        settings={"subset": chosen.subset, **shown_settings(options)},
+        command=command_line("python -m eval.report"),
+        versions=describe_environment(),
+        unpredicted={method.name: method.chosen.unpredicted for method in methods},
+    )
+    print("\n".join(comparison.lines()))
+    print(f"comparison: {written}")
 
-    Args:
-        arguments: Instead of `sys.argv[1:]`.
 
-    Raises:
-        UserError: If the data set is unknown or a tIoU threshold is none.
-    """
-    options = _parser().parse_args(arguments)
-    options.protocol = ACTIVITYNET
-    complete(options)
-    if options.output is None:
-        options.output = options.predictions.with_name(f"{options.predictions.stem}_report")
-    return options
+def figures(options: argparse.Namespace, methods: Sequence[Method]) -> None:
+    """Draws the timelines of the chosen videos."""
+    chosen = methods[0].chosen
+    videos = chosen_names(options.figure, chosen.truth.videos)
+    contents = video_contents(options, chosen, options.output / "report.html")
+    names = [method.name for method in methods] if len(methods) > 1 else ["detections"]
+    tables = {name: method.chosen.predictions for name, method in zip(names, methods, strict=True)}
+    for file in write_video_figures(
+        options.output, videos, options.figure_format, chosen.truth, tables, contents
+    ):
+        print(f"figure: {file}")
 
 
 def video_contents(options: argparse.Namespace, chosen: Selection, page: Path) -> VideoContents:
@@ -122,66 +153,3 @@ def video_contents(options: argparse.Namespace, chosen: Selection, page: Path) -
         durations=chosen.durations,
         media=find_media(options.media, names, page) if options.media else {},
     )
-
-
-def _settings(options: argparse.Namespace) -> dict[str, object]:
-    """The options that were given or come from the data set, for the page."""
-    hidden = {"output", "title", "subset", "protocol"}
-    renamed = {"videos": "evaluate", "media": "videos"}
-    given = {name: value for name, value in vars(options).items() if name not in hidden}
-    return {renamed.get(name, name): v for name, v in given.items() if v not in (None, "", [])}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m eval.report",
-        description="Writes the report of any predictions as one HTML page that needs no other "
-        "file and no network: mAP, classes, error analysis (DETAD), and a timeline of every video. "
-        "The evaluation is that of python -m eval.detection.",
-    )
-    parser.add_argument(
-        "--ground_truth",
-        type=Path,
-        required=True,
-        metavar="FILE|FOLDER",
-        help="annotations, in a form that eval.detection reads",
-    )
-    parser.add_argument(
-        "--predictions",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="predictions, in a form that eval.detection reads",
-    )
-    parser.add_argument(
-        "--scores",
-        type=Path,
-        metavar="FILE",
-        help="scores that main_thu.py --test wrote beside the predictions (.npz): adds the curves "
-        "of class activation and attention",
-    )
-    parser.add_argument(
-        "--videos",
-        dest="media",
-        type=Path,
-        metavar="DIR",
-        help="folder of video files named like the videos: a click on a segment plays it. The page "
-        "refers to the files where they are",
-    )
-    parser.add_argument(
-        "--alignment",
-        type=Path,
-        metavar="FILE",
-        help="figure of tools/alignment_figure.py (.svg, .png) to show in the page",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder of the report (default: <predictions>_report beside the predictions)",
-    )
-    parser.add_argument("--title", help="title of the page (default: the path of the predictions)")
-    add_evaluation_flags(parser, videos="--evaluate")
-    add_file_flags(parser)
-    add_error_flags(parser)
-    return parser

@@ -17,7 +17,7 @@ STYLES = ("report.css",)
 # In the order of use; together they are one script, whose functions see each other.
 SCRIPTS = (
     *("data.js", "dom.js", "charts.js", "tables.js", "layout.js", "timeline.js"),
-    *("interaction.js", "player.js", "videos.js", "report.js"),
+    *("interaction.js", "player.js", "legend.js", "videos.js", "report.js"),
 )
 
 

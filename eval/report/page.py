@@ -100,7 +100,7 @@ def write_report(
                 "video_mAP": results.average_by_video(),
                 "title": title,
                 "command": command,
-                "versions": _flat(versions or {}),
+                "versions": flat_versions(versions or {}),
                 "settings": settings,
             }
         ),
@@ -139,7 +139,7 @@ def report_values(
     return ready
 
 
-def _flat(versions: Mapping[str, Any]) -> dict[str, Any]:
+def flat_versions(versions: Mapping[str, Any]) -> dict[str, Any]:
     """The versions without groups, and without those that are not known."""
     flat: dict[str, Any] = {}
     for name, value in versions.items():

@@ -43,6 +43,7 @@ def page_data(
     snippet_seconds: float = 0.0,
     durations: Mapping[str, float] | None = None,
     media: Mapping[str, str] | None = None,
+    most: int = MOST_DETECTIONS,
 ) -> dict[str, Any]:
     """Packs the videos of an evaluation for the script of a page.
 
@@ -54,16 +55,17 @@ def page_data(
         snippet_seconds: Seconds between the starts of neighbouring snippets of a feature file.
         durations: Length of videos in seconds, for those without scores.
         media: URL of the file of videos, relative to the page.
+        most: Number of detections of all videos that the page can hold.
 
     Returns:
         Values for `script_json`.
     """
     notes = []
-    most = detections_per_video(results)
-    if most is not None:
-        results = results.best_of_each_video(most)
+    limit = detections_per_video(results, most)
+    if limit is not None:
+        results = results.best_of_each_video(limit)
         notes.append(
-            f"Of each video, the {most} detections of highest score are shown, "
+            f"Of each video, the {limit} detections of highest score are shown, "
             f"{len(results.detections):,} of {results.all_detections:,}. The numbers of all "
             "sections above cover all detections."
         )

@@ -24,8 +24,8 @@ function starts(counts) {
   return first;
 }
 
-function readModel(text) {
-  const model = unpacked(JSON.parse(text));
+function readModel(value) {
+  const model = unpacked(value);
   model.number = model.videos.names.length;
   for (const table of [model.pairs, model.instances, model.detections]) table.first = starts(table.count);
   if (model.curves) {

@@ -80,6 +80,7 @@ function zoomTo(view, card, from, to) {
   card.to = card.from + span;
   drawTimeline(view, card);
   updateZoom(view, card);
+  if (card.onZoom) card.onZoom(card.from, card.to);
 }
 
 function zoomBy(view, card, factor, around) {

@@ -1,7 +1,7 @@
 // Starts the page: controls, legend, charts and the list of videos.
 
 function start() {
-  const model = readModel(byId("report-data").textContent);
+  const model = readModel(JSON.parse(byId("report-data").textContent));
   const nearHalf = model.tiou.reduce((best, value, k) => (Math.abs(value - 0.5) < Math.abs(model.tiou[best] - 0.5) ? k : best), 0);
   const view = { model, k: nearHalf, match: matchAt(model, nearHalf), label: -1, score: -Infinity, hidden: new Set(), search: "", sort: "average", falling: true, cards: [], order: null };
   const names = Array.from(model.videos.names.keys());
@@ -12,7 +12,7 @@ function start() {
   notes.dataset.precision = notes.textContent;
   for (const line of model.notes) notes.append(" ", element("b", {}, line));
   makeCharts(view);
-  makeLegend(view);
+  makeLegend(view, () => applyView(view));
   makeControls(view);
   watch(view);
   applyView(view);
@@ -33,27 +33,6 @@ function makeCharts(view) {
 function showVideos() {
   byId("videos").scrollIntoView();
   byId("class").focus({ preventScroll: true });
-}
-
-// What the marks mean; those of the kinds also hide and show the detections.
-function makeLegend(view) {
-  const { model } = view;
-  const mark = (name, text, style) => element("span", {}, element("i", { class: name, style }), text);
-  const legend = byId("legend");
-  legend.append(mark("found", "instance, found"), mark("missed", "instance, missed"));
-  model.kinds.forEach((kind, number) => {
-    const button = element("button", { type: "button", "aria-pressed": "true", title: "Hide or show these detections" }, element("i", { class: `k${number}` }), kind);
-    button.addEventListener("click", () => {
-      const hidden = !view.hidden.delete(number) && view.hidden.add(number);
-      button.setAttribute("aria-pressed", String(!hidden));
-      applyView(view);
-    });
-    legend.append(button);
-  });
-  if (!model.curves) return;
-  const line = (name, text) => mark("line", text, `background:var(--${name})`);
-  legend.append(line("activation", "class activation"), line("instance", "instance attention"));
-  if (model.curves.kind.includes(-2)) legend.append(line("context", "context attention"), mark("line dashed", "background attention", "background:var(--background)"));
 }
 
 function makeControls(view) {

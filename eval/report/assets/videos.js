@@ -76,7 +76,7 @@ function dropCard(view, card) {
   view.sizes.unobserve(card.timeline);
 }
 
-function makeCard(view, v) {
+function makeCard(view, v, title = view.model.videos.names[v]) {
   const { model } = view, name = model.videos.names[v];
   const card = { v, from: 0, to: model.ends[v], selected: null, drawn: false, video: null };
   const button = (text, label, action) => {
@@ -92,12 +92,12 @@ function makeCard(view, v) {
   const zoomIn = button("+", "Zoom in", () => zoomBy(view, card, 0.5, centreOf(view, card)));
   card.zoom = element("div", { class: "zoom" }, card.window, card.back, card.on, card.out, zoomIn, card.all);
   card.facts = element("div", { class: "counts" });
-  card.head = element("header", {}, element("h3", {}, name), card.facts, card.zoom);
+  card.head = element("header", {}, element("h3", {}, title), card.facts, card.zoom);
   card.plot = shape("svg", { class: "plot", "aria-hidden": "true" });
   card.timeline = element("div", { class: "timeline", tabindex: 0, role: "application", "aria-roledescription": "timeline", "aria-describedby": "hint" }, card.plot);
   card.stage = element("div", { class: "stage" }, card.timeline);
   card.detail = element("p", { class: "detail", "aria-live": "polite" });
-  card.root = element("article", { class: "video", "aria-label": name }, card.head, card.stage, card.detail);
+  card.root = element("article", { class: "video", "aria-label": title }, card.head, card.stage, card.detail);
   card.root.card = card;
   writeFacts(view, card);
   updateZoom(view, card);

@@ -1,0 +1,82 @@
+"""Which prediction files a report is about, and what they are called in it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.errors import UserError
+
+SUFFIX = "_predictions"  # of the files that main_thu.py --test writes beside a checkpoint
+MOST_SOURCES = 6  # as many as there are colours
+
+
+class Source(NamedTuple):
+    """A prediction file.
+
+    Attributes:
+        name: What it is called in a page.
+        path: File of predictions.
+    """
+
+    name: str
+    path: Path
+
+
+def find_sources(files: Sequence[Path], runs: Sequence[Path], names: Sequence[str]) -> list[Source]:
+    """The prediction files that were named, and those of runs.
+
+    Args:
+        files: Prediction files.
+        runs: Folders in which main_thu.py --test wrote predictions.
+        names: What they are called, in this order; by default as they differ in their paths.
+
+    Raises:
+        UserError: If the folder of a run has no predictions, if there are too many files, or if the
+            names are not one per file and different.
+    """
+    paths = [*files, *(predictions_of_run(run) for run in runs)]
+    if len(paths) > MOST_SOURCES:
+        raise UserError(f"{len(paths)} prediction files; a page compares at most {MOST_SOURCES}")
+    if names and len(names) != len(paths):
+        raise UserError(
+            f"--names: found {len(names)}, wanted one for each of the {len(paths)} prediction files"
+        )
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise UserError(f"--names {repeated[0]} is given twice; wanted different names")
+    chosen = names or short_names([*files, *runs])
+    return [Source(name, path) for name, path in zip(chosen, paths, strict=True)]
+
+
+def predictions_of_run(run: Path) -> Path:
+    """The predictions in the folder of a run: of its best checkpoint, else of its latest one.
+
+    Raises:
+        UserError: If there are none.
+    """
+    found = sorted(run.glob(f"*{SUFFIX}.json"))  # ..._best comes before ..._latest
+    if not found:
+        what = "has no *_predictions.json" if run.is_dir() else "is not a folder"
+        raise UserError(
+            f"--runs {run} {what}; write predictions with main_thu.py --test --checkpoint "
+            f"{run / 'THUMOS_best.pth'}"
+        )
+    return found[0]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last parts of paths that tell them apart, from the first one that differs."""
+    parts = [path.with_suffix("").parts for path in paths]
+    least = min((len(each) for each in parts), default=0)
+    shared = 0  # parts at the end that all of them have
+    while shared < least - 1 and len({each[-1 - shared] for each in parts}) == 1:
+        shared += 1
+    names = [each[-1 - shared] if each else "." for each in parts]
+    if len(set(names)) == len(names):
+        return names
+    return (
+        [str(path) for path in dict.fromkeys(paths)]
+        if len(set(paths)) == len(paths)
+        else [f"{number}: {path}" for number, path in enumerate(paths, 1)]
+    )
