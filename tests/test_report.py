@@ -240,7 +240,7 @@ def test_too_many_detections_are_thinned_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page_data_module, "FEWEST_PER_VIDEO", 1)
-    defaults = {**page_data_module.page_data.__kwdefaults__, "most": 4}
+    defaults = {**(page_data_module.page_data.__kwdefaults__ or {}), "most": 4}
     monkeypatch.setattr(page_data_module.page_data, "__kwdefaults__", defaults)
     videos = Page(write(tmp_path, make_case())).videos()
     assert unpacked(videos["detections"]["count"]).tolist() == [1, 1, 1, 1, 0]

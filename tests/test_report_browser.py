@@ -481,6 +481,7 @@ def test_a_video_that_cannot_be_played_says_so(opened: Open) -> None:
     assert "This browser cannot play video 06.mp4" in one.locator(".problem").inner_text()
 
 
+@pytest.mark.slow  # 5 to 10 seconds; benchmarks/report.py --videos 5000 measures the same page
 def test_five_thousand_videos(opened: Open, tmp_path: Path) -> None:
     videos = tuple(f"v_{i:05}" for i in range(5000))
     truth, found = random_tables(videos, 1)

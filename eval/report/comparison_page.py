@@ -51,8 +51,8 @@ def write_comparison(
         UserError: If the folder cannot be written.
     """
     values = comparison.values()
-    for name, videos in (unpredicted or {}).items():
-        values["methods"][name]["videos_not_predicted"] = sorted(videos)
+    for name, method in values["methods"].items():
+        method["videos_not_predicted"] = sorted((unpredicted or {}).get(name, ()))
     values |= json_ready(
         {
             "title": title,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from utils.errors import UserError
 
 SUFFIX = "_predictions"  # of the files that main_thu.py --test writes beside a checkpoint
+ENDINGS = (".json", ".csv", ".txt", ".gz")  # that names in a page do without
 MOST_SOURCES = 6  # as many as there are colours
 
 
@@ -66,17 +67,19 @@ def predictions_of_run(run: Path) -> Path:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """The last parts of paths that tell them apart, from the first one that differs."""
-    parts = [path.with_suffix("").parts for path in paths]
-    least = min((len(each) for each in parts), default=0)
-    shared = 0  # parts at the end that all of them have
-    while shared < least - 1 and len({each[-1 - shared] for each in parts}) == 1:
-        shared += 1
-    names = [each[-1 - shared] if each else "." for each in parts]
-    if len(set(names)) == len(names):
-        return names
-    return (
-        [str(path) for path in dict.fromkeys(paths)]
-        if len(set(paths)) == len(paths)
-        else [f"{number}: {path}" for number, path in enumerate(paths, 1)]
-    )
+    """What tells paths apart: their last part that differs, else all of each path."""
+    parts = [_parts(path) for path in paths]
+    least = min(map(len, parts), default=1)
+    for place in range(1, least + 1):
+        names = [each[-place] for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    if len(set(paths)) == len(paths):
+        return list(map(str, paths))
+    return [f"{number}: {path}" for number, path in enumerate(paths, 1)]
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """The parts of a path, without the ending of a prediction file."""
+    name = path.stem if path.suffix.lower() in ENDINGS else path.name
+    return (*path.parent.parts, name or str(path))
