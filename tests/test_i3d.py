@@ -25,7 +25,7 @@ def flow_net() -> I3D:
     return random_i3d(2)
 
 
-@pytest.mark.parametrize("frames", [9, 16])
+@pytest.mark.parametrize("frames", [9, pytest.param(16, marks=pytest.mark.slow)])
 @torch.inference_mode()
 def test_features_equal_the_reference_before_and_after_folding(flow_net: I3D, frames: int) -> None:
     clips = noise(1, 2, frames)
@@ -60,29 +60,39 @@ def test_padding_is_that_of_tensorflow(
     assert (before[0], after[0]) == expected
 
 
-@torch.inference_mode()
-def test_real_weights_give_the_golden_features_and_logits(real_data: Path) -> None:
-    pillow = pytest.importorskip("PIL.Image")
-    golden = np.load(real_data.parent / "golden" / "i3d.npz")
+@pytest.fixture(scope="module")
+def real_net(real_data: Path) -> I3D:
+    """The RGB network of Kinetics-400, as the extraction computes with it."""
     net = load_i3d(real_data / "i3d_network" / "rgb_imagenet.pt", "rgb")
     net.fold_batch_norm()
     net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return net
 
-    output = net(noise(2, 3, 16))
+
+@torch.inference_mode()
+def test_real_weights_give_the_golden_features_and_logits(real_data: Path, real_net: I3D) -> None:
+    golden = np.load(real_data.parent / "golden" / "i3d.npz")
+    output = real_net(noise(2, 3, 16))
     np.testing.assert_allclose(output.features, golden["noise_features"], atol=2e-5, rtol=0)
     np.testing.assert_allclose(output.logits, golden["noise_logits"], atol=2e-4, rtol=0)
 
+
+@pytest.mark.slow  # eight snippets
+@torch.inference_mode()
+def test_a_real_video_gives_the_golden_features_and_logits(real_data: Path, real_net: I3D) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    golden = np.load(real_data.parent / "golden" / "i3d.npz")
     image = pillow.open(real_data / "videos" / "cricket_shot.gif")
     frames = []
     for index in range(64):
         image.seek(index)
         frames.append(np.asarray(image.convert("RGB"), dtype=np.float32) / 127.5 - 1)
     video = torch.from_numpy(np.stack(frames)).permute(3, 0, 1, 2)  # (3, 64, 224, 224)
-    output = net(video.unflatten(1, (4, 16)).transpose(0, 1))
+    output = real_net(video.unflatten(1, (4, 16)).transpose(0, 1))
     np.testing.assert_allclose(output.features, golden["cricket_features"], atol=2e-5, rtol=0)
     np.testing.assert_allclose(output.logits, golden["cricket_logits"], atol=2e-4, rtol=0)
 
-    logits = net(video[None]).logits
+    logits = real_net(video[None]).logits
     np.testing.assert_allclose(logits, golden["cricket_64_logits"], atol=2e-4, rtol=0)
     names = (real_data / "i3d_network" / "kinetics400_classes.txt").read_text().splitlines()
     assert names[int(logits.argmax())] == "playing cricket"
