@@ -75,9 +75,9 @@ def test_sources(tmp_path: Path) -> None:
     assert found[0].path.name == "THUMOS_best_predictions.json"
     assert [s.name for s in find_sources([Path("x.json")], runs[:1], ["X", "Y"])] == ["X", "Y"]
     for arguments, message in (
-        (([], [tmp_path / "empty"], []), "has no .*_predictions.json; write predictions with"),
+        (([], [tmp_path / "empty"], []), r"has no \*_predictions.json; write it with"),
         (([], [tmp_path / "none"], []), "is not a folder"),
-        (([Path("a")], [], ["A", "B"]), "--names: found 2, wanted one for each of the 1"),
+        (([Path("a")], [], ["A", "B"]), "--names has 2 names for 1 prediction files; wanted one"),
         (([Path("a"), Path("b")], [], ["A", "A"]), "--names A is given twice"),
         (([Path("a")] * 7, [], []), "7 prediction files; a page compares at most 6"),
     ):

@@ -41,7 +41,7 @@ def find_sources(files: Sequence[Path], runs: Sequence[Path], names: Sequence[st
         raise UserError(f"{len(paths)} prediction files; a page compares at most {MOST_SOURCES}")
     if names and len(names) != len(paths):
         raise UserError(
-            f"--names: found {len(names)}, wanted one for each of the {len(paths)} prediction files"
+            f"--names has {len(names)} names for {len(paths)} prediction files; wanted one for each"
         )
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
@@ -56,11 +56,12 @@ def predictions_of_run(run: Path) -> Path:
     Raises:
         UserError: If there are none.
     """
+    if not run.is_dir():
+        raise UserError(f"--runs {run} is not a folder; give the folders of runs")
     found = sorted(run.glob(f"*{SUFFIX}.json"))  # ..._best comes before ..._latest
     if not found:
-        what = "has no *_predictions.json" if run.is_dir() else "is not a folder"
         raise UserError(
-            f"--runs {run} {what}; write predictions with main_thu.py --test --checkpoint "
+            f"--runs {run} has no *{SUFFIX}.json; write it with main_thu.py --test --checkpoint "
             f"{run / 'THUMOS_best.pth'}"
         )
     return found[0]

@@ -94,5 +94,14 @@ REPORTING = [
     Reported("`--videos nowhere`, which does not exist", "--videos nowhere"),
     Reported("`--videos data`, a folder without videos", "--videos data"),
     Reported("`--output data/gt.json`, a file", "--output data/gt.json"),
+    Reported("`--figure nothing`, no video", "--figure nothing"),
+    Reported("`--alignment data/gt.json`, no image", "--alignment data/gt.json"),
+    Reported("`--runs data`, a folder without predictions", "--runs data"),
+    Reported("`--runs nowhere`, which does not exist", "--runs nowhere"),
+    Reported("`--names A B` for one file", "--names A B"),
+    Reported(
+        "`--scores` with two prediction files",
+        "--predictions pred.json pred.json --scores scores.npz",
+    ),
     Reported("`--evaluate nowhere.txt`, which does not exist", "--evaluate nowhere.txt"),
 ]
