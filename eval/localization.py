@@ -1,6 +1,6 @@
 """From the scores of a video to scored segments in seconds.
 
-Letters: T sampled snippets, C action classes, S = T * upsampling steps, K thresholds, P proposals.
+Letters: T sampled snippets, C action classes, Q searches (a video and a class), P proposals.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.localization import LocalizationSettings
+from eval.interval_sums import IntervalSums
 from eval.nms import non_maximum_suppression
+from eval.ranges import blocks, expand_ranges
+from eval.runs import Runs, find_edges, find_runs
 from eval.scores import VideoScores
 from eval.segments import Segments
+from eval.upsampling import upsample
 
-Runs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]  # row, first step, end step
+BLOCK = 8192  # snippets searched at once: few enough for the caches, enough to amortize the calls
 
 
 def localize(
@@ -63,83 +67,122 @@ def propose(
     Raises:
         ValueError: If shapes disagree or a score is not finite, naming the video.
     """
-    found = []
-    for number, video in enumerate(videos):
-        _check(video, len(classes))
-        length = len(video.attention)
-        if length == 0:
-            continue
-        attention = upsample(video.attention, settings.upsampling)
-        step_seconds = _step_seconds(video, settings)
-        probabilities = video.class_scores[: len(classes)]
-        for label in _searched_classes(probabilities, settings.class_threshold):
-            cas = upsample(video.cas[:, label], settings.upsampling)
-            bonus = settings.score_class_weight * float(probabilities[label])
-            first, end, score = _propose_class(cas, attention, bonus, settings)
-            found.append((number, label, first * step_seconds, end * step_seconds, score))
-    return _table(videos, classes, found)
+    for one in videos:
+        _check(one, len(classes))
+    video, label = _searches(videos, len(classes), settings.class_threshold)
+    snippets = np.array([len(one.attention) for one in videos], np.int64)
+    tables = [
+        _search(videos, video[rows], label[rows], settings)
+        for rows in blocks(snippets[video], BLOCK)
+    ]
+    names = tuple(one.name for one in videos)
+    columns = (np.concatenate(parts) for parts in zip(*tables, strict=True))
+    return Segments(names, tuple(classes), *columns)
 
 
-def _propose_class(
-    cas: NDArray[np.float64],
-    attention: NDArray[np.float64],
-    bonus: float,
+def _search(
+    videos: Sequence[VideoScores],
+    video: NDArray[np.int64],
+    label: NDArray[np.int64],
     settings: LocalizationSettings,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The runs [first step, end step) of one class in one video, and their scores.
+) -> tuple[NDArray, ...]:
+    """The proposals of some searches: columns of video, class, start, end and score.
 
     Args:
-        cas: (S,) upsampled CAS of the class.
-        attention: (S,) upsampled attention.
-        bonus: Added to the score of the runs of the attention.
+        videos: Scores of all videos.
+        video: (Q,) index of the video to search, ascending.
+        label: (Q,) index of the class.
         settings: Localization settings.
     """
-    above_cas = cas >= np.asarray(settings.cas_thresholds, np.float64)[:, None]  # (K, S)
-    above = attention >= np.asarray(settings.attention_thresholds, np.float64)[:, None]
-    cas_runs, attention_runs = _runs(above_cas), _runs(above)
-    weighted_cas = settings.score_cas_weight * cas
-    weighted_attention = settings.score_attention_weight * attention
-    if not settings.score_attention_weight:  # then the thresholds on it make no difference
-        attention_runs = (np.zeros_like(attention_runs[0]), *attention_runs[1:])
-        above = above[:1]
-    # The rows on which runs are scored, those of the CAS first; the last column is padding.
-    sequences = np.zeros((len(above_cas) + len(above), len(cas) + 1))
-    sequences[: len(above_cas), :-1] = weighted_cas * above_cas + weighted_attention
-    sequences[len(above_cas) :, :-1] = weighted_cas + weighted_attention * above
-    row = np.concatenate([cas_runs[0], attention_runs[0] + len(above_cas)])
-    first, end = (
-        np.concatenate(pair) for pair in zip(cas_runs[1:], attention_runs[1:], strict=True)
-    )
-    score = _outer_inner_contrast(sequences, row, first, end, settings.outer_ratio)
-    score[len(cas_runs[0]) :] += bonus
-    return first, end, score
+    searches = list(zip(video.tolist(), label.tolist(), strict=True))
+    searched, number = np.unique(video, return_inverse=True)  # each with one attention
+    cas = upsample([videos[v].cas[:, c] for v, c in searches], settings.upsampling)
+    attention = upsample([videos[v].attention for v in searched], settings.upsampling)
+    cas_edges = find_edges(cas, settings.cas_thresholds)
+    attention_edges = find_edges(attention, settings.attention_thresholds)
+    cas_runs = find_runs(cas, cas_edges)
+    attention_runs = _for_every_search(find_runs(attention, attention_edges), number)
+
+    from_attention = np.repeat([False, True], [len(cas_runs.end), len(attention_runs.end)])
+    threshold, search, first, end = map(np.concatenate, zip(cas_runs, attention_runs, strict=True))
+
+    borders = _window_borders(first, end, cas.steps[search], settings.outer_ratio)
+    # A sequence counts as 0 below the threshold that gave the run, and as a whole if it gave none.
+    row = np.where(from_attention, len(settings.cas_thresholds), threshold)
+    sums = IntervalSums(cas, cas_edges)(row, search, borders)
+    score = settings.score_cas_weight * _outer_inner_contrast(sums, borders)
+    if settings.score_attention_weight:
+        row = np.where(from_attention, threshold, len(settings.attention_thresholds))
+        sums = IntervalSums(attention, attention_edges)(row, number[search], borders)
+        score += settings.score_attention_weight * _outer_inner_contrast(sums, borders)
+    class_score = np.array([float(videos[v].class_scores[c]) for v, c in searches])
+    score += settings.score_class_weight * class_score[search] * from_attention
+
+    order = np.argsort(search, kind="stable")
+    search = search[order]
+    step_seconds = np.array([_step_seconds(videos[v], settings) for v, _ in searches])[search]
+    start, end = first[order] * step_seconds, end[order] * step_seconds
+    return video[search], label[search], start, end, score[order]
 
 
-def upsample(values: NDArray[np.floating], factor: int) -> NDArray[np.float64]:
-    """Linear interpolation over time: step `factor * t` is snippet t.
+def _for_every_search(runs: Runs, number: NDArray[np.int64]) -> Runs:
+    """Repeats the runs of every video for each of its searches.
 
     Args:
-        values: (T,) scores of the snippets, T >= 1.
-        factor: Steps per snippet.
-
-    Returns:
-        (T * factor,) float64. The last `factor - 1` steps continue the last line; a single snippet
-        gives a constant.
+        runs: Runs in the sequences of the videos.
+        number: (Q,) sequence of the video of each search, ascending.
     """
-    if len(values) == 1:
-        return np.full(factor, values[0], np.float64)
-    # As in the official implementation, whose values we reproduce, the difference is rounded to the
-    # precision of the scores, and a snippet ends the line before it instead of starting the next.
-    rise = np.diff(values).astype(np.float64)
-    fractions = np.arange(1, 2 * factor) / factor
-    result = np.empty(len(values) * factor)
-    tail = len(result) - factor + 1
-    result[0] = values[0]
-    lines = result[1:tail].reshape(-1, factor)
-    np.multiply(rise[:, None], fractions[:factor], out=lines)
-    lines += values[:-1, None]
-    result[tail:] = values[-2] + rise[-1] * fractions[factor:]
-    return result
+    searches = np.bincount(number)
+    first = np.cumsum(searches) - searches
+    run, search = expand_ranges(first[runs.sequence], searches[runs.sequence])
+    return Runs(runs.threshold[run], search, runs.first[run], runs.end[run])
+
+
+def _window_borders(
+    first: NDArray[np.int64],
+    end: NDArray[np.int64],
+    steps: NDArray[np.int64],
+    outer_ratio: float,
+) -> NDArray[np.int64]:
+    """(4, P) borders of the left window, the run and the right window, which are neighbours.
+
+    Args:
+        first, end: (P,) the run covers the steps from `first` to before `end`.
+        steps: (P,) number of steps of its sequence.
+        outer_ratio: Length of a window relative to the length of the run.
+    """
+    length = end - first
+    # The official implementation truncates the end of a window, not its length.
+    left = np.maximum(first - outer_ratio * length, 0).astype(np.int64)
+    right = np.minimum(end - 1 + outer_ratio * length, steps - 1).astype(np.int64) + 1
+    return np.stack([left, first, end, right])
+
+
+def _outer_inner_contrast(
+    sums: NDArray[np.float64], borders: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Mean inside each run minus the mean over the windows on both sides, 0 without windows.
+
+    Args:
+        sums: (3, P) sums over the left window, the run and the right window.
+        borders: (4, P) their borders.
+    """
+    left, inside, right = np.diff(borders, axis=0)
+    return sums[1] / inside - (sums[0] + sums[2]) / np.maximum(left + right, 1)
+
+
+def _searches(
+    videos: Sequence[VideoScores], classes: int, threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(Q,) index of the video and of the class of each search, in this order."""
+    scores = [one.class_scores[:classes].astype(np.float64) for one in videos]
+    table = np.stack(scores) if scores else np.empty((0, classes))  # (V, C)
+    searched = table > threshold
+    none = np.flatnonzero(~searched.any(axis=1))
+    searched[none, table[none].argmax(axis=1)] = True
+    searched[[len(one.attention) == 0 for one in videos]] = False
+    video, label = np.nonzero(searched)
+    return video, label
 
 
 def _step_seconds(video: VideoScores, settings: LocalizationSettings) -> float:
@@ -167,67 +210,3 @@ def _check(video: VideoScores, classes: int) -> None:
             raise ValueError(
                 f"video {video.name}: {field} holds NaN or infinity; the network has diverged"
             )
-
-
-def _searched_classes(class_scores: NDArray[np.floating], threshold: float) -> list[int]:
-    above = np.flatnonzero(class_scores.astype(np.float64) > threshold)
-    return above.tolist() or [int(np.argmax(class_scores))]
-
-
-def _runs(above: NDArray[np.bool_]) -> Runs:
-    """Runs of two or more True in the rows of (K, S); a run ends before its end step."""
-    levels, steps = above.shape
-    fenced = np.zeros((levels, steps + 2), bool)
-    fenced[:, 1:-1] = above
-    edges = np.flatnonzero(fenced[:, 1:] != fenced[:, :-1])
-    level, edges = np.divmod(edges, steps + 1)
-    level, first, end = level[::2], edges[::2], edges[1::2]
-    long = end - first > 1
-    return level[long], first[long], end[long]
-
-
-def _outer_inner_contrast(
-    sequences: NDArray[np.float64],
-    row: NDArray[np.int64],
-    first: NDArray[np.int64],
-    end: NDArray[np.int64],
-    outer_ratio: float,
-) -> NDArray[np.float64]:
-    """Mean inside each run minus the mean over the windows on both sides.
-
-    Args:
-        sequences: (rows, S + 1), the last value of each row being padding.
-        row, first, end: (P,) the run [first, end) of a row.
-        outer_ratio: Length of a window relative to the length of the run.
-    """
-    stride = sequences.shape[1]
-    length = end - first
-    # The official implementation truncates the end of a window, not its length.
-    left = np.maximum(first - outer_ratio * length, 0).astype(np.int64)
-    right = np.minimum(end - 1 + outer_ratio * length, stride - 2).astype(np.int64) + 1
-    # Each interval is summed by itself: differences of prefix sums lose digits where a short run
-    # lies late in a long video. reduceat also sums from the end of one run to the start of the
-    # next unless the start comes first, which is why it goes from the last run to the first.
-    borders = np.stack([left, first, end, right], 1) + (row * stride)[:, None]
-    sums = np.add.reduceat(sequences.ravel(), borders[::-1].ravel()).reshape(-1, 4)[::-1]
-    # For an empty interval reduceat gives the value at its border.
-    outside = sums[:, 0] * (left < first) + sums[:, 2] * (end < right)
-    return sums[:, 1] / length - outside / np.maximum(right - left - length, 1)
-
-
-def _table(
-    videos: Sequence[VideoScores], classes: Sequence[str], found: Sequence[tuple]
-) -> Segments:
-    """One table of the (video index, class index, starts, ends, scores) of each video and class."""
-    number, label, start, end, score = zip(*found, strict=True) if found else [()] * 5
-    sizes = [len(scores) for scores in score]
-    empty = np.empty(0)
-    return Segments(
-        tuple(video.name for video in videos),
-        tuple(classes),
-        np.repeat(np.array(number, np.int64), sizes),
-        np.repeat(np.array(label, np.int64), sizes),
-        np.concatenate([empty, *start]),
-        np.concatenate([empty, *end]),
-        np.concatenate([empty, *score]),
-    )

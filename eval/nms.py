@@ -6,7 +6,11 @@ Letters: P proposals.
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.ranges import blocks, expand_ranges, search_groups
 from eval.segments import Segments
+from eval.sorting import sort_by_group, stable_argsort
+
+BLOCK = 16_384  # pairs compared at once: few enough for the caches
 
 
 def non_maximum_suppression(proposals: Segments, tiou: float, offset: float = 1.0) -> Segments:
@@ -23,7 +27,7 @@ def non_maximum_suppression(proposals: Segments, tiou: float, offset: float = 1.
         The kept proposals by video, class and descending score; of equal scores the earlier row
         first.
     """
-    ranked = proposals.take(np.lexsort((-proposals.score, _group(proposals))))
+    ranked = proposals.take(sort_by_group(stable_argsort(-proposals.score), _group(proposals)))
     better, worse = _overlapping_pairs(ranked, tiou, offset)
     kept = np.ones(len(ranked), bool)
     while len(better):
@@ -41,22 +45,18 @@ def _overlapping_pairs(
     ranked: Segments, tiou: float, offset: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs (better row, worse row) of one video and class with an overlap above `tiou`."""
-    group = _group(ranked)
-    row = np.lexsort((ranked.start, group))
-    group, start, end = group[row], ranked.start[row], ranked.end[row]
+    row = sort_by_group(np.argsort(ranked.start), _group(ranked))
+    group, start, end = _group(ranked)[row], ranked.start[row], ranked.end[row]
     length = end - start + offset
     # The overlap with a proposal that starts later is at most what is left of this one, and the
     # union at least all of it: no partner starts after `reach` (plus a margin for rounding).
-    reach = start + (1 - tiou) * length + 1e-6
-    pairs = [(row[:0], row[:0])]
-    this = np.arange(len(row))
-    for lag in range(1, len(row)):
-        this = this[: np.searchsorted(this, len(row) - lag)]
-        other = this + lag
-        near = (group[other] == group[this]) & (start[other] <= reach[this])
-        this, other = this[near], other[near]  # starts rise: what is out of reach stays so
-        if not len(this):
-            break
+    reach = np.minimum(start + (1 - tiou) * length + 1e-6, start.max(initial=0))
+    following = np.arange(1, len(row) + 1)
+    count = np.maximum(search_groups(group, start, group, reach, "right") - following, 0)
+    pairs = []
+    for rows in blocks(count, BLOCK):
+        this, other = expand_ranges(following[rows], count[rows])
+        this += rows[0] if len(rows) else 0
         overlap = np.maximum(np.minimum(end[this], end[other]) - start[other] + offset, 0)
         above = overlap > tiou * (length[this] + length[other] - overlap)
         pairs.append((row[this[above]], row[other[above]]))

@@ -16,10 +16,11 @@ from scipy.interpolate import interp1d
 
 from config.datasets import THUMOS14
 from config.localization import LocalizationSettings
-from eval.localization import localize, propose, upsample
+from eval.localization import localize, propose
 from eval.nms import non_maximum_suppression
 from eval.scores import VideoScores
 from eval.segments import Segments, segments_from_rows
+from eval.upsampling import upsample as upsampled_lines
 from tests import reference_localization as reference
 
 PAPER = THUMOS14.localization
@@ -72,6 +73,13 @@ def assert_rows(got: NDArray[np.float64], want: ArrayLike) -> None:
     assert got.shape == want.shape
     # A score is a difference of two means of at most 1: below 1e-15 there is only rounding.
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-15)
+
+
+def upsample(values: NDArray[np.floating], factor: int) -> NDArray[np.float64]:
+    """The values of the lines of one sequence at all of its steps."""
+    lines = upsampled_lines([values], factor)
+    steps = np.arange(len(values) * factor)
+    return lines.values(lines.line_at(np.zeros_like(steps), steps), steps)
 
 
 # --- The values of the official implementation

@@ -3,14 +3,16 @@
 Letters: K thresholds, N detections, G ground-truth instances, P pairs of the two.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.ranges import blocks, expand_ranges, search_groups
 from eval.segments import Segments
+from eval.sorting import sort_by_group, stable_argsort
 
 Overlap = Callable[..., NDArray[np.float64]]  # of start, end, other start, other end
 BLOCK = 1_000_000  # pairs compared at once; bounds the memory for millions of detections
@@ -52,7 +54,7 @@ def ranked(detections: Segments, truth: Segments) -> Segments:
     video = _indices(detections.videos, truth.videos)[detections.video]
     label = _indices(detections.classes, truth.classes)[detections.label]
     rows = np.flatnonzero(label >= 0)
-    rows = rows[np.argsort(-detections.score[rows], kind="stable")]
+    rows = rows[stable_argsort(-detections.score[rows])]
     chosen = detections.take(rows)
     return replace(
         chosen, videos=truth.videos, classes=truth.classes, video=video[rows], label=label[rows]
@@ -77,25 +79,22 @@ def overlapping_pairs(
         at_least: Smallest temporal IoU of a pair.
         overlap: Computes the temporal IoU.
     """
-    by_key = np.argsort(instance_key, kind="stable")
-    first = np.searchsorted(instance_key[by_key], detection_key, side="left")
-    count = np.searchsorted(instance_key[by_key], detection_key, side="right") - first
+    by_start = sort_by_group(np.argsort(instances.start, kind="stable"), instance_key)
+    table, key = instances.take(by_start), instance_key[by_start]
+    # Only these rows can overlap a detection: the last ones to start before it ends, from the
+    # first one by which an instance ends after it starts.
+    first = search_groups(key, table.end, detection_key, detections.start, "left")
+    end = search_groups(key, table.start, detection_key, detections.end, "right")
+    count = np.maximum(end - first, 0)
     found = []
-    for rows in _blocks(count):
-        detection = np.repeat(rows, count[rows])
-        begin = (
-            np.cumsum(count[rows]) - count[rows]
-        )  # start of each detection's pairs in this block
-        step = np.arange(len(detection)) - np.repeat(begin, count[rows])
-        instance = by_key[np.repeat(first[rows], count[rows]) + step]
+    for rows in blocks(count, BLOCK):
+        of_range, row = expand_ranges(first[rows], count[rows])
+        detection = rows[of_range]
         tiou = overlap(
-            detections.start[detection],
-            detections.end[detection],
-            instances.start[instance],
-            instances.end[instance],
+            detections.start[detection], detections.end[detection], table.start[row], table.end[row]
         )
         kept = tiou >= at_least
-        found.append(Pairs(detection[kept], instance[kept], tiou[kept]))
+        found.append(Pairs(detection[kept], by_start[row[kept]], tiou[kept]))
     return Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
@@ -165,10 +164,3 @@ def _indices(names: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
     """Index in `known` of each name, -1 if it is not there."""
     index = {name: i for i, name in enumerate(known)}
     return np.asarray([index.get(name, -1) for name in names], np.int64)
-
-
-def _blocks(count: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Consecutive rows whose counts add up to about BLOCK; at least one block, possibly empty."""
-    number = np.cumsum(count) // BLOCK
-    bounds = np.flatnonzero(np.diff(number)) + 1
-    yield from np.split(np.arange(len(count)), bounds)
