@@ -9,7 +9,8 @@ the rate of a plain matrix product, the median time of a step in milliseconds, t
 number of operations in a step (views not counted), and the floor: the time that the products of the
 temporal convolution (forward, and the gradient of the weights) take at that rate. A round is one
 step on the CPU and 20 steps on a GPU, where the host waits only after the last one. Other steps
-wait for the device after each part; they give the median and the percentage of each part. The parts
+wait for the device after each part; they give the median and the percentage of each part. On the
+CPU, one more step under torch's profiler gives the share of every kind of operation. The parts
 named `contrastive` are contained in `losses` and `backward`: they are timed once more by
 themselves, with the graph cut at the embedding.
 
@@ -31,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.measuring import Clock, Operations, matmul_rate, peak_memory, prepare
 from benchmarks.processes import Worker, in_fresh_process
@@ -53,6 +55,11 @@ from utils.device import Device, choose_device
 from utils.errors import command
 
 PRECISIONS = {True: ("fp32", "bf16"), False: ("fp32", "tf32", "bf16")}  # on the CPU, on a GPU
+
+PRODUCTS = tuple(
+    f"aten::{name}" for name in ("mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_")
+)
+SHOWN = 8  # kinds of other operations
 
 
 class ReferenceTrainer:
@@ -93,8 +100,9 @@ class ReferenceTrainer:
 
 def measure(
     device: Device, ftcl: bool, rounds: int, compiled: bool
-) -> tuple[Clock, float | None, int]:
-    """Times of steps and of their parts, peak memory in bytes, and operations of a step."""
+) -> tuple[Clock, float | None, int, dict[str, float]]:
+    """Times of steps and of their parts, peak memory in bytes, number of operations of a step, and
+    on the CPU the milliseconds of each kind of operation."""
     prepare(device)
     trainer = Trainer(make_config(ftcl=ftcl), device)
     batches = trainer.batches(2)
@@ -111,7 +119,26 @@ def measure(
     peak = peak_memory(device)
     for _ in range(rounds):
         trainer.step_in_parts()
-    return trainer.clock, peak, twice.count - once.count
+    kinds = operation_times(trainer.step) if device.on_cpu else {}
+    return trainer.clock, peak, twice.count - once.count, kinds
+
+
+def operation_times(step: Callable[[], object]) -> dict[str, float]:
+    """Milliseconds that a step spends in each kind of operation itself, the longest first."""
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        step()
+    times = {event.key: event.self_cpu_time_total / 1e3 for event in profiler.key_averages()}
+    return dict(sorted(times.items(), key=lambda item: -item[1]))
+
+
+def report_operations(times: dict[str, float]) -> None:
+    """Prints the share of the matrix products and of the longest other operations."""
+    total = sum(times.values())
+    products = sum(time for name, time in times.items() if name in PRODUCTS)
+    print(f"  matrix products          {products:9.2f} ms  {100 * products / total:5.1f} %")
+    others = [(name, time) for name, time in times.items() if name not in PRODUCTS]
+    for name, time in [*others[:SHOWN], ("all others", sum(t for _, t in others[SHOWN:]))]:
+        print(f"  {name:24} {time:9.2f} ms  {100 * time / total:5.1f} %")
 
 
 def our_step(device: Device, ftcl: bool) -> Callable[[], float]:
@@ -222,9 +249,11 @@ def main() -> None:
         print(f"\n{precision}: plain matrix product {rate / 1e9:,.0f} GFLOP/s")
         for ftcl, title in TITLES.items():
             measured = in_fresh_process(measure, device, ftcl, given.rounds, given.compile)
-            clock, peak, operations = measured
+            clock, peak, operations, kinds = measured
             floor = convolution_operations(make_config(ftcl=ftcl)) / rate * 1e3
             report(f"{precision}, {title}", clock, floor, peak, operations)
+            if kinds:
+                report_operations(kinds)
             steps[precision, ftcl] = clock.median("step")
     for ftcl, title in TITLES.items():
         first, *others = [p for p, stage in steps if stage == ftcl]
