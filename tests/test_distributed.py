@@ -263,9 +263,8 @@ def test_three_processes_have_the_trajectory_of_one(data: Path, tmp_path: Path) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize(
-    "end", ["", pytest.param("raise UserError('enough')", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # starts two processes
+@pytest.mark.parametrize("end", ["", "raise UserError('enough')"])
 def test_no_communication_thread_outlives_the_run(tmp_path: Path, end: str) -> None:
     """A thread that is still cleaning up when Python exits would abort the process."""
     script = tmp_path / "script.py"

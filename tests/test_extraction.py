@@ -248,6 +248,7 @@ def test_features_that_float16_cannot_hold_are_refused(
     assert not list((tmp_path / "data").rglob("*.npy"))
 
 
+@pytest.mark.slow  # a network in two processes
 def test_the_command_itself_with_a_network(tmp_path: Path) -> None:
     video = write_video(tmp_path / "videos" / "video.mkv", LEVELS[:17])
     net = random_i3d(3)

@@ -203,6 +203,7 @@ def test_snippets_in_bfloat16_need_half_of_the_budget(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a feature of the C library on Linux")
+@pytest.mark.slow  # writes gigabytes
 def test_freed_memory_is_kept_on_request() -> None:
     """New memory costs a page fault per page, kept memory none."""
     program = """
