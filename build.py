@@ -12,7 +12,7 @@ from torch import nn
 
 from config.model_config import Config
 from dataset.batches import VideoBatches
-from dataset.layouts import Dataset, Split
+from dataset.dataset import Dataset, Split
 from dataset.pairs import PairBatches
 from engine import train_one_epoch
 from eval.dashboard import Timelines, timeline_videos

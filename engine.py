@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from dataset.batches import Batch
-from dataset.layouts import Split
+from dataset.dataset import Split
 from dataset.sampling import uniform_rows
 from eval.scores import VideoScores
 from models.criteria import Criterion

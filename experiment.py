@@ -22,8 +22,9 @@ from build import (
 )
 from config.model_config import Config, make_config, names_of, settings_of
 from dataset.classes import Classes, check_same_classes, find_classes
+from dataset.dataset import Dataset
 from dataset.from_config import reading_options
-from dataset.layouts import Dataset, read_dataset
+from dataset.layouts import read_dataset
 from engine import PREDICTED_SNIPPETS, predict, train_one_epoch
 from eval.dashboard import class_table
 from eval.detection.prediction_file import write_predictions

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from dataset.dataset import Split
 from dataset.features.store import FeatureStore
-from dataset.layouts import Split
 from dataset.videos import Video
 
 

@@ -28,7 +28,7 @@ from benchmarks.processes import available_cores
 from benchmarks.random_data import random_split
 from build import build_batches, build_criterion, build_network, build_optimizer, loss_weights
 from config.model_config import Config, make_config
-from dataset.layouts import Dataset, Split
+from dataset.dataset import Dataset, Split
 from engine import train_one_epoch
 from utils.device import Device, choose_device
 from utils.distributed import Processes, all_processes

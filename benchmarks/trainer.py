@@ -15,8 +15,8 @@ from benchmarks.random_data import random_split
 from build import build_criterion, build_optimizer, loss_weights
 from config.model_config import Config
 from dataset.batches import Batch
+from dataset.dataset import Split
 from dataset.features.store import FeatureStore
-from dataset.layouts import Split
 from engine import train_one_epoch
 from models.acmnet import ACMNet, ACMOutput
 from models.candidates import (

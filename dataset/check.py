@@ -28,8 +28,8 @@ with interrupts_exit("dataset.check"):
     from dataset.data_warnings import data_warnings
     from dataset.feature_warnings import feature_warnings
     from dataset.features.reading import read_features
+    from dataset.found_data import FoundData, find_data
     from dataset.from_config import reading_options
-    from dataset.layouts import FoundData, find_data
     from dataset.statistics import FeatureStatistics, measure_features
     from dataset.timing import SnippetTiming
     from utils.progress import progress_bar

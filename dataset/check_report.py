@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataset.data_warnings import number_of_pairs, split_videos
 from dataset.feature_warnings import Reference, number, references_for
 from dataset.features.files import SnippetFile
-from dataset.layouts import FoundData
+from dataset.found_data import FoundData
 from dataset.statistics import FeatureStatistics
 from dataset.timing import SnippetTiming
 

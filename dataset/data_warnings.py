@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from dataset.layouts import FoundData, label_matrix
+from dataset.dataset import label_matrix
+from dataset.found_data import FoundData
 from dataset.pair_sampling import PairSampler
 from dataset.timing import SnippetTiming, timing_warning
 from dataset.video_names import match_names

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from config.model_config import Config
 from config.setting import flag_of
-from dataset.layouts import Split
+from dataset.dataset import Split
 from dataset.sampling import uniform_rows
 from eval.report.alignments import AlignedPair, AlignedVideo, Alignment
 from models.alignment import (

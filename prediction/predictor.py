@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from config.model_config import Config
+from dataset.dataset import Split
 from dataset.features.files import PLAIN, form_problem, in_form
 from dataset.features.store import Features, FeatureStore
 from dataset.from_config import feature_form
-from dataset.layouts import Split
 from dataset.sampling import uniform_rows
 from dataset.videos import Video
 from engine import predict

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.model_config import Config
-from dataset.layouts import Dataset
+from dataset.dataset import Dataset
 from eval.report.figure_files import EmbeddedImage
 from prediction.alignment import can_align, load_aligner
 from prediction.chosen_pairs import default_pairs

@@ -6,7 +6,7 @@ from typing import Any
 
 from config.model_config import Config, make_config, resume_free_flags
 from dataset.classes import class_difference
-from dataset.layouts import Dataset
+from dataset.dataset import Dataset
 from record.checkpoint import read_training_state, stored_classes
 from utils.distributed import Processes
 from utils.errors import UserError

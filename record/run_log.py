@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from config.model_config import Config
-from dataset.layouts import Dataset
+from dataset.dataset import Dataset
 from record.checkpoint import save_checkpoint
 from record.environment import describe_environment
 from record.resume import settings_and_data

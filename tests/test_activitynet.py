@@ -14,8 +14,8 @@ from build import build_criterion, build_network, loss_weights
 from config.datasets import ACTIVITYNET12, ACTIVITYNET13
 from config.model_config import make_config
 from dataset.annotations import read_database
+from dataset.dataset import Dataset, Split
 from dataset.features.store import FeatureStore
-from dataset.layouts import Dataset, Split
 from eval.detection.average_precision import detection_map
 from eval.localization import localize, propose
 from eval.scores import VideoScores

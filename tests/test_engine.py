@@ -12,7 +12,8 @@ from build import build_batches, build_criterion, build_optimizer, loss_weights,
 from config.datasets import THUMOS14
 from config.model_config import make_config
 from dataset.batches import Batch, VideoBatches
-from dataset.layouts import Split, read_dataset
+from dataset.dataset import Split
+from dataset.layouts import read_dataset
 from dataset.timing import SnippetTiming
 from engine import EpochReport, predict, train_one_epoch
 from models.acmnet import ACMNet, ACMOutput

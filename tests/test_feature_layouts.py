@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from config.datasets import THUMOS14
+from dataset.dataset import Dataset
 from dataset.features.conversion import convert
 from dataset.features.files import AXES, FeatureForm
-from dataset.layouts import Dataset, read_dataset
+from dataset.layouts import read_dataset
 from dataset.pickled_arrays import read_array
 from dataset.timing import SnippetTiming
 from eval.segments import ground_truth

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from config.datasets import DATASETS
+from dataset.dataset import Dataset
 from dataset.features import reading
 from dataset.features.conversion import convert, main
 from dataset.features.store import FeatureStore, MappedStore
-from dataset.layouts import Dataset, read_dataset
+from dataset.layouts import read_dataset
 from dataset.timing import SnippetTiming
 from record.checkpoint import read_checkpoint
 from tests.data_folder import make_data

@@ -21,8 +21,8 @@ import engine
 from build import build_criterion, loss_weights
 from config.model_config import make_config
 from dataset.batches import Batch
+from dataset.dataset import Split
 from dataset.features.store import FeatureStore
-from dataset.layouts import Split
 from models.acmnet import ACMNet
 from models.ftclnet import FTCLNet
 from models.recurrence import AlignmentScore

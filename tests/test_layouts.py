@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from config.datasets import DATASETS
+from dataset.dataset import Dataset
 from dataset.features.store import FeatureStore
-from dataset.layouts import Dataset, read_dataset
+from dataset.layouts import read_dataset
 from dataset.timing import SnippetTiming
 from tests.data_folder import LABELS, edit_json, make_data
 from utils.errors import UserError

@@ -10,8 +10,9 @@ import torch
 
 import dataset.layouts
 from config.datasets import ACTIVITYNET13
+from dataset.dataset import Dataset
 from dataset.features import check_cache
-from dataset.layouts import Dataset, read_dataset
+from dataset.layouts import read_dataset
 from dataset.timing import SnippetTiming
 from utils.errors import UserError
 

@@ -9,7 +9,8 @@ import torch
 
 from config.datasets import THUMOS14
 from dataset.annotations import read_database
-from dataset.layouts import Dataset, read_dataset
+from dataset.dataset import Dataset
+from dataset.layouts import read_dataset
 from dataset.text_files import read_split
 from dataset.timing import Extent, SnippetTiming, are_transposed, timing_warning
 from eval.localization import propose

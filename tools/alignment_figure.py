@@ -23,7 +23,8 @@ from utils.errors import Problems, UserError, command
 from utils.interrupts import interrupts_exit
 
 if TYPE_CHECKING:
-    from dataset.layouts import FoundData, Split
+    from dataset.dataset import Split
+    from dataset.found_data import FoundData
 
 PROGRAM = "tools/alignment_figure.py"
 DESCRIPTION = (
@@ -43,8 +44,8 @@ def main() -> None:
     options, settings = parse_options()
     with interrupts_exit(PROGRAM):  # torch takes seconds
         from dataset.classes import find_classes
+        from dataset.found_data import find_data
         from dataset.from_config import reading_options
-        from dataset.layouts import find_data
         from eval.report.alignment_figure import describe, draw_alignments
         from prediction.alignment import load_aligner
         from record.checkpoint import read_checkpoint, stored_classes
@@ -141,8 +142,8 @@ def read_videos(found: "FoundData", split: str, chosen: Sequence[int], config: C
     Raises:
         UserError: If a feature has NaN or infinite values.
     """
+    from dataset.dataset import Split, label_matrix
     from dataset.features.reading import read_features
-    from dataset.layouts import Split, label_matrix
 
     problems = Problems()
     files = [found.files[split][index] for index in chosen]

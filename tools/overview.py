@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from build import build_evaluator, build_network
 from config.datasets import THUMOS14
 from config.model_config import make_config, settings_of
-from dataset.layouts import Dataset, read_dataset
+from dataset.dataset import Dataset
+from dataset.layouts import read_dataset
 from dataset.timing import SnippetTiming
 from engine import predict
 from eval.report.timelines import draw_overview
