@@ -9,9 +9,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from models.acmnet import ACMOutput
-from models.branches import BRANCHES
 from models.contrastive import ContrastiveLosses
-from models.losses import acm_losses, branch_norms
+from models.losses import acm_losses
 from models.terms import Terms
 
 
@@ -51,10 +50,7 @@ class ACMCriterion:
         batch_labels: Tensor | None = None,
     ) -> Terms:
         num_videos = len(labels if batch_labels is None else batch_labels)
-        losses = acm_losses(output, labels, num_videos, self.feat_margin)
-        norms = branch_norms(output).detach().sum(dim=0) / num_videos
-        logged = {f"norm/{name}": norm for name, norm in zip(BRANCHES, norms, strict=True)}
-        return Terms(losses, logged)
+        return acm_losses(output, labels, num_videos, self.feat_margin)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from models.acmnet import ACMOutput, at_least_float32
-from models.branches import BACKGROUND, CONTEXT, INSTANCE
-from models.terms import Losses
+from models.branches import BACKGROUND, BRANCHES, CONTEXT, INSTANCE
+from models.terms import Terms
 
 
 def acm_losses(
     output: ACMOutput, labels: Tensor, num_videos: int, feat_margin: float = 50.0
-) -> Losses:
+) -> Terms:
     """The six losses of ACM-Net (arXiv 2104.02967, section 3.4), each a mean over the videos.
 
     Args:
@@ -24,11 +24,13 @@ def acm_losses(
         feat_margin: Target margin between the feature norms of two branches.
 
     Returns:
-        Scalars `instance`, `context`, `background` (cross-entropies of the video scores), `guide`
+        Losses `instance`, `context`, `background` (cross-entropies of the video scores), `guide`
         (class activation sequence against instance attention), `feature` (norms of the branch
-        features), `sparse` (amount of attention, also averaged over its two branches).
+        features), `sparse` (amount of attention, also averaged over its two branches). Logged:
+        `norm/<branch>`, the mean norm of the features of each branch.
     """
-    instance_norm, context_norm, background_norm = branch_norms(output).T
+    norms = at_least_float32(output.branch_features).norm(dim=-1)  # (B, 3)
+    instance_norm, context_norm, background_norm = norms.T
     feature = (
         torch.relu(feat_margin - instance_norm + context_norm)
         + torch.relu(feat_margin - context_norm + background_norm)
@@ -49,12 +51,11 @@ def acm_losses(
         "feature": feature,
         "sparse": action_attention / 2,
     }
-    return {name: values.sum() / num_videos for name, values in per_video.items()}
-
-
-def branch_norms(output: ACMOutput) -> Tensor:
-    """(B, 3) Euclidean norms of the features of each video's branches."""
-    return at_least_float32(output.branch_features).norm(dim=-1)
+    mean_norms = norms.detach().sum(dim=0) / num_videos
+    return Terms(
+        {name: values.sum() / num_videos for name, values in per_video.items()},
+        {f"norm/{name}": norm for name, norm in zip(BRANCHES, mean_norms, strict=True)},
+    )
 
 
 def _cross_entropy(log_scores: Tensor, targets: Tensor) -> Tensor:

@@ -1,18 +1,15 @@
 """A checkpoint made by hand for the features of `make_data`, so that no training is needed."""
 
-import io
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from config.datasets import THUMOS14
 from models.acmnet import ACMNet
 from predict import main
+from tests.program import run_command
 
 WIDTH = 16
 
@@ -46,16 +43,8 @@ def write_checkpoint(path: Path, weights: dict[str, torch.Tensor], **content: An
 
 
 def run_predict(arguments: Sequence[object], status: int = 0) -> str:
-    """Runs predict.py with these arguments, checks its exit status and returns what it printed."""
-    out, found = io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(out):
-        patch.setattr(sys, "argv", ["predict.py", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            found = int(end.code or 0)
-    assert found == status, out.getvalue()
-    return out.getvalue()
+    """Runs predict.py as `run_command` does."""
+    return run_command(main, "predict.py", arguments, status)
 
 
 def stored_config(**settings: Any) -> dict[str, Any]:

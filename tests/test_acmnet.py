@@ -82,7 +82,7 @@ def test_losses_and_gradients_equal_the_official_ones(
 ) -> None:
     net = official_net(values, dtype, mode, 1)
     labels = torch.tensor(values["label1"], dtype=dtype)
-    losses = acm_losses(net(torch.tensor(values["x1"], dtype=dtype)), labels, len(labels))
+    losses = acm_losses(net(torch.tensor(values["x1"], dtype=dtype)), labels, len(labels)).losses
     total = weighted_sum(losses, WEIGHTS)
     total.backward()
     prefix = f"{mode}/pure_acm_loss"
@@ -122,7 +122,7 @@ def test_videos_shorter_than_a_top_k_give_finite_losses_and_gradients(length: in
     torch.manual_seed(0)
     net = ACMNet(8, 3)
     labels = torch.tensor([[1.0, 0, 1]])
-    total = weighted_sum(acm_losses(net(torch.rand(1, length, 8)), labels, 1), WEIGHTS)
+    total = weighted_sum(acm_losses(net(torch.rand(1, length, 8)), labels, 1).losses, WEIGHTS)
     total.backward()
     assert total.isfinite()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
@@ -133,7 +133,9 @@ def test_all_zero_features_give_finite_gradients() -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
-    total = weighted_sum(acm_losses(net(torch.zeros(2, 12, 8)), torch.eye(3)[:2], 2), WEIGHTS)
+    total = weighted_sum(
+        acm_losses(net(torch.zeros(2, 12, 8)), torch.eye(3)[:2], 2).losses, WEIGHTS
+    )
     total.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 

@@ -1,6 +1,5 @@
 """The figure of the alignments: values, drawing, choice of videos, command, and the report."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from prediction.alignment import can_align, load_aligner
 from prediction.chosen_pairs import default_pairs, named_pairs
 from tests.data_folder import LABELS, make_data
 from tests.known_network import WIDTH, known_weights, stored_config, write_checkpoint
-from tests.program import run_main
+from tests.program import run_command, run_main
 from tools import alignment_figure as tool
 from utils.device import choose_device
 from utils.errors import UserError
@@ -56,21 +55,13 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(folder: Path) -> Run:
     """Runs the command on the data; returns what it prints."""
 
     def run_tool(*words: object, checkpoint: str = "ftcl.pth", exits: int = 0) -> str:
         files = ["--checkpoint", folder / checkpoint, "--data_dir", folder / "data"]
-        with pytest.MonkeyPatch.context() as patch:
-            flags = [*files, "--device", "cpu", *words]
-            patch.setattr(sys, "argv", ["alignment_figure.py", *map(str, flags)])
-            if not exits:
-                tool.main()
-                return capsys.readouterr().out
-            with pytest.raises(SystemExit) as caught:
-                tool.main()
-        assert caught.value.code == exits
-        return capsys.readouterr().err
+        flags = [*files, "--device", "cpu", *words]
+        return run_command(tool.main, "alignment_figure.py", flags, exits)
 
     return run_tool
 

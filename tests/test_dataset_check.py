@@ -1,11 +1,8 @@
 """`python -m dataset.check`: what the report says of a good data directory and of a wrong one."""
 
-import io
 import json
 import shutil
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from dataset.feature_warnings import feature_warnings
 from dataset.features.files import PLAIN, find_feature_file
 from dataset.statistics import FeatureStatistics, measure_features
 from tests.data_folder import edit_json
+from tests.program import run_command
 from utils.errors import Problems
 
 HALF = 1024
@@ -73,16 +71,8 @@ def data(good: Path, tmp_path: Path) -> Path:
 
 
 def check(*arguments: object, status: int = 0) -> str:
-    """Runs the command, checks its exit status and returns what it printed."""
-    out, found = io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(out):
-        patch.setattr(sys, "argv", ["dataset.check", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            found = int(end.code or 0)
-    assert found == status, out.getvalue()
-    return out.getvalue()
+    """Runs the command as `run_command` does."""
+    return run_command(main, "dataset.check", arguments, status)
 
 
 def listed(printed: str, title: str) -> list[str]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from dataset.pairs import PairBatches, negative_pairs, positive_pairs
 from models.acmnet import ACMOutput
 from models.alignment import Moves, longest_common_subsequence
+from models.branches import BRANCHES
 from models.candidates import (
     SnippetSequence,
     action_candidates,
@@ -274,13 +275,17 @@ def test_every_form_gives_finite_losses_and_gradients(
     rows = torch.randint(0, 9, (4, num_snippets)).sort(dim=1).values
     labels = torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]])
     criterion = ftcl_criterion(net, objective=objective, background=background, distinct=distinct)
-    terms = criterion(net(features), labels, rows)
+    output = net(features)
+    terms = criterion(output, labels, rows)
     weighted_sum(terms.losses, FTCL_WEIGHTS).backward()
     assert all(loss.isfinite() for loss in terms.losses.values())
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all()
     assert 0 <= terms.logged["lcs match share"] <= 1
+    norms = [terms.logged[f"norm/{branch}"] for branch in BRANCHES]
+    wanted = output.branch_features.norm(dim=-1).mean(dim=0)  # (3,)
+    torch.testing.assert_close(torch.stack(norms), wanted.detach())
 
 
 def test_a_side_without_a_pair_contributes_nothing() -> None:

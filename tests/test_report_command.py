@@ -12,7 +12,7 @@ import pytest
 from eval.report import command as report_command
 from eval.scores_file import write_scores
 from tests.data_folder import make_data
-from tests.program import run_main
+from tests.program import run_command, run_main
 from tests.report_case import make_scores
 from tests.test_report import Page, unpacked
 
@@ -29,7 +29,7 @@ RESULTS: dict[str, Any] = {
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command on small files; returns what it prints."""
     monkeypatch.chdir(tmp_path)
     database = {
@@ -43,18 +43,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     Path("gt.json").write_text(json.dumps({"database": database}), encoding="utf-8")
     Path("pred.json").write_text(json.dumps({"results": RESULTS}), encoding="utf-8")
 
-    def run_command(*words: str, exits: int = 0) -> str:
-        files = ["--ground_truth", "gt.json", "--predictions", "pred.json"]
-        monkeypatch.setattr(sys, "argv", ["eval.report", *files, *words])
-        if not exits:
-            report_command.main()
-            return capsys.readouterr().out
-        with pytest.raises(SystemExit) as caught:
-            report_command.main()
-        assert caught.value.code == exits
-        return capsys.readouterr().err
+    def run_report(*words: str, exits: int = 0) -> str:
+        arguments = ["--ground_truth", "gt.json", "--predictions", "pred.json", *words]
+        return run_command(report_command.main, "eval.report", arguments, exits)
 
-    return run_command
+    return run_report
 
 
 def page_in(folder: str) -> Page:

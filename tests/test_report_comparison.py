@@ -1,7 +1,6 @@
 """The comparison of several prediction files, and the figures of videos for papers."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from eval.report.paper_figure import draw_paper_timeline
 from eval.report.sources import find_sources, short_names
 from eval.scores_file import write_scores
 from eval.segments import segments_from_rows
+from tests.program import run_command
 from tests.report_case import CLASSES, make_scores
 from tests.test_report import Page, unpacked
 from utils.errors import UserError
@@ -89,7 +89,7 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command on the methods A and B; returns what it prints."""
     monkeypatch.chdir(tmp_path)
     database = {
@@ -112,18 +112,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             results[table.videos[table.video[i]]].append(row)
         Path(file).write_text(json.dumps({"results": results}))
 
-    def run_command(*words: str, exits: int = 0) -> str:
-        arguments = ["eval.report", "--ground_truth", "gt.json", *words]
-        monkeypatch.setattr(sys, "argv", arguments)
-        if not exits:
-            report_command.main()
-            return capsys.readouterr().out
-        with pytest.raises(SystemExit) as caught:
-            report_command.main()
-        assert caught.value.code == exits
-        return capsys.readouterr().err
+    def run_report(*words: str, exits: int = 0) -> str:
+        return run_command(
+            report_command.main, "eval.report", ["--ground_truth", "gt.json", *words], exits
+        )
 
-    return run_command
+    return run_report
 
 
 def test_the_page_of_a_comparison(run: Run) -> None:

@@ -15,7 +15,13 @@ from eval.report.drawing import (
     stacked_axes,
     write_label,
 )
-from eval.report.drawn_detections import LANES, choose_detections, class_colours, of_class
+from eval.report.drawn_detections import (
+    LANES,
+    DrawnDetections,
+    choose_detections,
+    class_colours,
+    of_class,
+)
 from eval.scores import VideoScores
 from eval.segments import Segments
 
@@ -69,25 +75,45 @@ def draw_paper_timeline(
         left=1.45,
         bottom=0.42,
     )
-    bars = stack[0]
-    bars.set_ylim(max(height, 0.3), -0.03)  # the y axis is in inches
+    stack[0].set_ylim(max(height, 0.3), -0.03)  # the y axis is in inches
+    _draw_rows(stack[0], instances, drawn, lanes, colours)
+    if not colours:
+        text = "no instance, no detection"
+        stack[0].text(end / 2, 0.15, text, color=GREY, ha="center", va="center")
+    if scores is not None and curves:
+        _draw_curves(stack[1], stack[2], scores, score_classes, seconds, colours, instances)
+    return figure
+
+
+def _draw_rows(
+    bars: Axes,
+    instances: Segments,
+    drawn: Mapping[tuple[str, str], DrawnDetections],
+    lanes: Mapping[tuple[str, str], int],
+    colours: Mapping[str, str],
+) -> None:
+    """Draws, for each class, its instances and below them the detections of each method.
+
+    Args:
+        bars: Axes whose y axis is in inches from the top.
+        instances: Instances of the video.
+        drawn: Detections by class and method, in the order of the rows.
+        lanes: Number of their lanes.
+        colours: Colour of each class.
+    """
     top = 0.0
     for label, colour in colours.items():
         write_label(bars, top + TRUTH / 2, shortened(label, 20), colour, 8, weight="bold")
         draw_bars(bars, of_class(instances, label), top, TRUTH, colour)
         top += TRUTH + SPACE / 2
-        for name in tables:
-            each = drawn[label, name]
+        for key, each in drawn.items():
+            if key[0] != label:
+                continue
             draw_bars(bars, each.rows, top + LANE * each.lane, LANE * 0.85, colour, each.opacity)
-            middle = top + LANE * lanes[label, name] / 2
-            write_label(bars, middle, shortened(name, 22), GREY, 7)
-            top += LANE * lanes[label, name] + SPACE
+            middle = top + LANE * lanes[key] / 2
+            write_label(bars, middle, shortened(key[1], 22), GREY, 7)
+            top += LANE * lanes[key] + SPACE
         top += SPACE / 2
-    if not colours:
-        bars.text(end / 2, 0.15, "no instance, no detection", color=GREY, ha="center", va="center")
-    if scores is not None and curves:
-        _draw_curves(stack[1], stack[2], scores, score_classes, seconds, colours, instances)
-    return figure
 
 
 def _draw_curves(
