@@ -30,15 +30,11 @@ def search_groups(
     Returns:
         (M,) place in the table where the query belongs.
     """
-    both = np.concatenate([value, of_value])
-    if not len(both):
-        return np.zeros(0, np.int64)
-    # Groups are moved apart by more than their extent, so that one sorted array holds them all.
-    low, extent = both.min(), np.ptp(both)
-    apart = 2 * extent + 1
-    keys = np.maximum.accumulate(group * apart + (value - low))
-    wanted = of_group * apart + (of_value - low)
-    tolerance = 4 * np.finfo(np.float64).eps * (np.abs(wanted).max(initial=0) + apart)
+    # Values from -1 to 1 in groups that are 3 apart: one sorted array holds all groups.
+    largest = max(np.abs(value).max(initial=0), np.abs(of_value).max(initial=0)) or 1.0
+    keys = np.maximum.accumulate(3 * group + value / largest)
+    wanted = 3 * of_group + of_value / largest
+    tolerance = 4 * np.finfo(np.float64).eps * (np.abs(wanted).max(initial=0) + 3)
     return np.searchsorted(keys, wanted + (tolerance if side == "right" else -tolerance), side)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dataset.video_names import is_text
 from utils.errors import UserError, first_line
 from utils.files import write_atomically
 from utils.seed import restore_random_state
@@ -70,7 +71,9 @@ def stored_classes(checkpoint: Mapping[str, Any], source: Path | str) -> tuple[s
     names = checkpoint.get("classes")
     if names is None:
         return None
-    valid = isinstance(names, list | tuple) and all(isinstance(n, str) and n for n in names)
+    valid = isinstance(names, list | tuple) and all(
+        isinstance(name, str) and name and is_text(name) for name in names
+    )
     if not valid or not names or len(set(names)) < len(names):
         raise UserError(
             f'checkpoint {source}: "classes" is not a list of different class names; copy it again'

@@ -213,8 +213,9 @@ def test_a_checkpoint_without_class_names_needs_their_list(
     file = tmp_path / "classes.txt"
     file.write_text("\n".join(SORTED), encoding="utf-8")
     assert "evaluated: 4 videos, 4 instances" in run_main([*test, "--class_names", file])
-    torch.save({**content, "classes": ["jump", "jump", 5]}, tmp_path / "old.pth")
-    assert '"classes" is not a list of different class names' in run_main(test, status=2)
+    for damaged in (["jump", "jump", 5], ["jump", "\ud800"], ["jump", "wa\0ve"], []):
+        torch.save({**content, "classes": damaged}, tmp_path / "old.pth")
+        assert '"classes" is not a list of different class names' in run_main(test, status=2)
 
 
 def test_one_class_is_enough(tmp_path: Path) -> None:
